@@ -1,0 +1,1 @@
+"""Labelled images to train, calibrate and measure on."""

@@ -1,0 +1,26 @@
+"""Errors of the toolchain's face; the root of the tree is :class:`dwsep_runtime.errors.DwsepError`.
+
+DwsepError
+├── InvalidInput
+│   └── InvalidData             a data set or sample that cannot be used as asked
+├── DataUnavailable             a public data set that is neither installed nor reachable
+└── OutputNotWritable           the folder for results cannot be written
+"""
+
+from __future__ import annotations
+
+__all__ = ["DataUnavailable", "InvalidData", "OutputNotWritable"]
+
+from dwsep_runtime.errors import DwsepError, InvalidInput
+
+
+class InvalidData(InvalidInput):
+    """A data set whose arrays, shapes or labels cannot be used as asked."""
+
+
+class DataUnavailable(DwsepError):
+    """A public data set that is neither installed on this machine nor reachable."""
+
+
+class OutputNotWritable(DwsepError):
+    """The folder for results cannot be created or written."""

@@ -1,0 +1,102 @@
+"""What is done to raw pixels before a model sees them: declared once in the manifest, applied here alone."""
+
+from __future__ import annotations
+
+__all__ = ["Preprocessing"]
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Tuple
+
+from dwsep_runtime.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RESIZES = ("none", "pad")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From uint8 pixels NHWC to the float32 input of a model: resize, then ``pixel * scale + offset``.
+
+    Attributes:
+        resize: "none" (images must already fit) or "pad" (centred in a black frame of height x width; an odd
+            row or column goes below or to the right).
+        height: rows of the model's input; 0 with "none".
+        width: columns of the model's input; 0 with "none".
+        scale: one factor, or one a channel.
+        offset: one summand, or one a channel.
+        layout: of the images and of the model's input; "NHWC".
+    """
+
+    resize: str = "none"
+    height: int = 0
+    width: int = 0
+    scale: Tuple[float, ...] = (1.0,)
+    offset: Tuple[float, ...] = (0.0,)
+    layout: str = "NHWC"
+
+    def __post_init__(self) -> None:
+        if self.resize not in RESIZES:
+            raise InvalidInput(f"preprocessing.resize must be one of {', '.join(RESIZES)}, received {self.resize!r}")
+        if self.resize == "pad" and min(self.height, self.width) < 1:
+            raise InvalidInput(f"preprocessing to {self.height}x{self.width}: both sides must be positive")
+        if self.layout != "NHWC":
+            raise InvalidInput(f"preprocessing.layout must be NHWC, received {self.layout!r}")
+        if not self.scale or not self.offset:
+            raise InvalidInput("preprocessing.scale and .offset need one number, or one a channel")
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Preprocessing:
+        """Read what :meth:`to_json` wrote; an unknown key is refused by name."""
+        unknown = set(fields) - set(cls.__dataclass_fields__)
+        if unknown:
+            raise InvalidInput(f"unknown preprocessing key {sorted(unknown)[0]!r}; known are {', '.join(cls.__dataclass_fields__)}")
+        values = dict(fields)
+        for name in ("scale", "offset"):
+            if name in values:
+                values[name] = tuple(float(value) for value in values[name])
+        return cls(**values)
+
+    def to_json(self) -> Dict[str, Any]:
+        """The fields as JSON values."""
+        fields = asdict(self)
+        fields["scale"], fields["offset"] = list(self.scale), list(self.offset)
+        return fields
+
+    def apply(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Preprocess images.
+
+        Args:
+            images: uint8 (count, height, width, channels).
+
+        Returns:
+            float32 (count, height, width, channels) as the model takes it.
+
+        Raises:
+            InvalidInput: an image is larger than the frame it should be padded to.
+        """
+        return self.scale_pixels(self.pad(images) if self.resize == "pad" else images)
+
+    def scale_pixels(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """``images * scale + offset`` in float32, without resizing."""
+        import numpy as np
+
+        scaled: NDArray[np.float32] = images.astype(np.float32)
+        scaled *= np.asarray(self.scale, np.float32)
+        scaled += np.asarray(self.offset, np.float32)
+        return scaled
+
+    def pad(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Centre images in a black frame of height x width: uint8 (count, h, w, channels) in and out."""
+        import numpy as np
+
+        rows, columns = self.height - images.shape[1], self.width - images.shape[2]
+        if rows < 0 or columns < 0:
+            raise InvalidInput(
+                f"images of {images.shape[1]}x{images.shape[2]} are larger than the model's input "
+                f"{self.height}x{self.width} and cannot be padded to it"
+            )
+        frame = ((0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0))
+        return np.pad(images, frame)
