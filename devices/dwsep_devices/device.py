@@ -1,0 +1,76 @@
+"""What every device offers, whatever transport leads to it."""
+
+from __future__ import annotations
+
+__all__ = ["Device"]
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from dwsep_runtime.spawn import Completed
+
+
+class Device(Protocol):
+    """A target that runs commands and holds files.
+
+    Attributes:
+        name: what the user calls it.
+        root: folder on the device that is ours; everything pushed lies below it.
+        runtime_command: program and arguments on the device that run a job given on standard input.
+        runtime_environment: variables that every process of the runtime needs on the device.
+    """
+
+    name: str
+    root: str
+    runtime_command: Sequence[str]
+    runtime_environment: Mapping[str, str]
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        stdin: str = "",
+        timeout: float,
+        environment: Mapping[str, str] | None = None,
+        on_line: Callable[[str], None] = lambda line: None,
+    ) -> Completed:
+        """Run a command on the device to its end.
+
+        Args:
+            command: program and arguments.
+            stdin: text for its standard input.
+            timeout: seconds until it is ended.
+            environment: variables added for it.
+            on_line: called with each line of its standard output.
+
+        Raises:
+            DeviceError: the device could not be reached or did not start the command.
+        """
+
+    def push(self, local: Path, remote: str, sha256: str) -> bool:
+        """Copy a file onto the device, unless a file of that content is there already.
+
+        The content is checked on the device before the file gets its name, so ``remote`` is whole or absent.
+
+        Args:
+            local: file to copy.
+            remote: path on the device.
+            sha256: of the content.
+
+        Returns:
+            Whether anything was copied.
+
+        Raises:
+            DeviceError: the file could not be written or arrived damaged.
+        """
+
+    def pull(self, remote: str, local: Path) -> None:
+        """Copy a file from the device; ``local`` is written in one rename.
+
+        Raises:
+            DeviceError: there is no such file, or it could not be copied.
+        """
+
+    def close(self) -> None:
+        """Release the connection and remove what the device need not keep; may be called again."""

@@ -1,0 +1,69 @@
+"""``python -m dwsep_runtime JOB.json`` (or ``-`` for standard input): run one job, print JSON lines, exit."""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+from dwsep_runtime.errors import DwsepError, EngineError, InvalidInput
+from dwsep_runtime.job import Job
+from dwsep_runtime.protocol import error_event
+from dwsep_runtime.run import run_job
+
+USAGE = "usage: python -m dwsep_runtime JOB.json|-"
+
+
+def main(arguments: List[str]) -> int:
+    """Run the job that the one argument names; 0 if it is done, 1 with an ``error`` event, 2 for a wrong call."""
+    if len(arguments) != 1:
+        print(USAGE, file=sys.stderr)
+        return 2
+    emit = _protocol_output()
+    job_id = ""
+    try:
+        values = _read_json(arguments[0])
+        job_id = str(values.get("id", ""))
+        run_job(Job.from_json(values), emit)
+    except DwsepError as error:
+        emit(error_event(job_id, error))
+        return 1
+    except MemoryError:
+        emit(error_event(job_id, EngineError("the device ran out of memory")))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _protocol_output() -> Callable[[Dict[str, Any]], None]:
+    """Keep standard output for events alone: whatever a library prints goes to standard error."""
+    protocol = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def emit(event: Dict[str, Any]) -> None:
+        protocol.write(json.dumps(event, separators=(",", ":")) + "\n")
+        protocol.flush()
+
+    return emit
+
+
+def _read_json(source: str) -> Dict[str, Any]:
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        values = json.loads(text)
+    except OSError as error:
+        raise InvalidInput(f"job file {source} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InvalidInput(f"job {source} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise InvalidInput(f"job {source} must be a JSON object, received {type(values).__name__}")
+    return values
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

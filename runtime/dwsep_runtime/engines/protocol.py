@@ -1,0 +1,67 @@
+"""What every engine offers to the scenarios, whatever library stands behind it."""
+
+from __future__ import annotations
+
+__all__ = ["Engine", "Tensor"]
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Dict, List, Protocol, Tuple
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a loaded model.
+
+    Attributes:
+        name: in the model.
+        shape: with -1 for a dimension left open.
+        dtype: NumPy's name.
+        scale: of quantization; 0.0 where the tensor is not quantized. real = scale * (stored - zero_point).
+        zero_point: of quantization.
+    """
+
+    name: str
+    shape: Tuple[int, ...]
+    dtype: str
+    scale: float = 0.0
+    zero_point: int = 0
+
+    def to_json(self) -> Dict[str, Any]:
+        """The fields as JSON values."""
+        return {**asdict(self), "shape": list(self.shape)}
+
+    def quantize(self, real: NDArray[Any]) -> NDArray[Any]:
+        """Real values as this tensor stores them: rounded, clipped to the dtype; only cast where it is not quantized."""
+        import numpy as np
+
+        if not self.scale:
+            return real.astype(self.dtype)
+        limits = np.iinfo(self.dtype)
+        stored = np.rint(real / np.float32(self.scale)) + self.zero_point
+        return np.clip(stored, limits.min, limits.max).astype(self.dtype)
+
+    def dequantize(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Stored values as real ones, float32."""
+        import numpy as np
+
+        real = stored.astype(np.float32)
+        return (real - self.zero_point) * np.float32(self.scale) if self.scale else real
+
+
+class Engine(Protocol):
+    """A model loaded and allocated at batch 1, ready to run."""
+
+    inputs: Tuple[Tensor, ...]
+    outputs: Tuple[Tensor, ...]
+
+    def set_inputs(self, arrays: List[NDArray[Any]]) -> None:
+        """Give the inputs, in order, each of its tensor's dtype and with batch 1; they stay until given anew."""
+
+    def invoke(self) -> None:
+        """Run one inference; this call alone is what single-stream times."""
+
+    def get_outputs(self) -> List[NDArray[Any]]:
+        """The outputs of the last inference, in order; copies."""

@@ -1,0 +1,80 @@
+"""The lines a run prints: events as JSON, the last of which says that the run is complete.
+
+Each line is an object with ``event`` and ``job``. A run prints any number of ``phase`` and ``progress`` events, then
+one ``result`` and, last, ``end``; or it prints ``error`` and fails. A result without its ``end`` is no result: it is
+what remains of a run whose connection or process died.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ResultReader", "error_event", "raise_error_event"]
+
+import json
+from typing import Any, Callable, Dict, List, Optional
+
+from dwsep_runtime import errors
+from dwsep_runtime.errors import DwsepError, EngineError, ProtocolError
+
+KNOWN_EVENTS = frozenset({"phase", "progress", "result", "error", "end"})
+
+
+class ResultReader:
+    """Takes the output of a run line by line, and hands the result out once the run is complete.
+
+    Lines that are not events of this run (an engine's own messages) are kept in ``log`` and mean nothing else.
+    """
+
+    def __init__(self, job_id: str, on_event: Callable[[Dict[str, Any]], None] = lambda event: None) -> None:
+        self._job_id = job_id
+        self._on_event = on_event
+        self._result: Optional[Dict[str, Any]] = None
+        self._error: Optional[Dict[str, Any]] = None
+        self._ended = False
+        self.log: List[str] = []
+
+    def feed(self, line: str) -> None:
+        """Take one line of output."""
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        mine = isinstance(event, dict) and event.get("job") == self._job_id and event.get("event") in KNOWN_EVENTS
+        if not mine:
+            self.log.append(line.rstrip("\n"))
+            return
+        if event["event"] == "result":
+            self._result = event
+        elif event["event"] == "error":
+            self._error = event
+        elif event["event"] == "end":
+            self._ended = True
+        self._on_event(event)
+
+    def result(self) -> Dict[str, Any]:
+        """The result of a complete run.
+
+        Raises:
+            DwsepError: the error that the run reported, of its own class.
+            ProtocolError: the output is not that of a complete run.
+        """
+        if self._error is not None:
+            raise_error_event(self._error)
+        if self._result is None or not self._ended:
+            seen = f"; last line: {self.log[-1][:200]!r}" if self.log else ""
+            raise ProtocolError(f"run {self._job_id} did not deliver a complete result{seen}")
+        return self._result
+
+
+def error_event(job_id: str, error: DwsepError) -> Dict[str, Any]:
+    """The event that tells the parent of an error."""
+    return {"event": "error", "job": job_id, "error": type(error).__name__, "message": str(error)}
+
+
+def raise_error_event(event: Dict[str, Any]) -> None:
+    """Raise the error that a run reported; one of an unknown class becomes an EngineError."""
+    kind = getattr(errors, str(event.get("error")), EngineError)
+    if not (isinstance(kind, type) and issubclass(kind, DwsepError)):
+        kind = EngineError
+    error = kind.__new__(kind)
+    Exception.__init__(error, str(event.get("message")))
+    raise error

@@ -1,0 +1,158 @@
+"""Run a job in a fresh process on this machine, and learn how it ended even if the engine dies in it."""
+
+from __future__ import annotations
+
+__all__ = ["Completed", "finish", "run_in_process", "run_process"]
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+from dwsep_runtime.errors import EngineCrashed
+from dwsep_runtime.job import Job
+from dwsep_runtime.protocol import ResultReader
+
+RUNTIME_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUTF8": "1"}
+"""Set for every process of the runtime: onnxruntime 1.29 and later starts a telemetry uploader at import otherwise."""
+
+ERROR_LINES = 200
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a process ended.
+
+    Attributes:
+        returncode: exit code; negative for the signal that ended it.
+        errors: the last lines of its standard error.
+        timed_out: whether it was ended because its time was up.
+    """
+
+    returncode: int
+    errors: Sequence[str]
+    timed_out: bool = False
+
+
+def run_process(
+    command: Sequence[str],
+    *,
+    stdin: str = "",
+    timeout: float,
+    environment: Optional[Mapping[str, str]] = None,
+    on_line: Callable[[str], None] = lambda line: None,
+) -> Completed:
+    """Run a command to its end, in a session of its own, and end it if it takes too long or the caller is interrupted.
+
+    Args:
+        command: program and arguments.
+        stdin: text for its standard input.
+        timeout: seconds until it is killed.
+        environment: added to this process's.
+        on_line: called with each line of standard output.
+    """
+    process = subprocess.Popen(
+        list(command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+    pipes = (process.stdin, process.stdout, process.stderr)
+    errors: List[str] = []
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        _kill(process)
+
+    timer = threading.Timer(timeout, expire)
+    timer.daemon = True
+    reader = threading.Thread(target=_drain, args=(pipes[2], errors), daemon=True)
+    try:
+        timer.start()
+        reader.start()
+        _send(process.stdin, stdin)
+        for line in process.stdout or ():
+            on_line(line)
+        process.wait()
+    finally:
+        timer.cancel()
+        _kill(process)
+        process.wait()
+        reader.join(timeout=5)
+        for pipe in pipes:
+            if pipe:
+                pipe.close()
+    return Completed(process.returncode, errors[-ERROR_LINES:], expired.is_set())
+
+
+def run_in_process(
+    job: Job, *, timeout: float, on_event: Callable[[Dict[str, Any]], None] = lambda event: None
+) -> Dict[str, Any]:
+    """Run a job in a fresh Python process on this machine.
+
+    Args:
+        job: what to do; its paths are this machine's.
+        timeout: seconds until the process is killed.
+        on_event: called with each event of the run.
+
+    Returns:
+        The ``result`` event.
+
+    Raises:
+        EngineCrashed: the process ended by a signal or took too long.
+        DwsepError: the error that the run reported.
+    """
+    reader = ResultReader(job.id, on_event)
+    completed = run_process(
+        [sys.executable, "-m", "dwsep_runtime", "-"],
+        stdin=json.dumps(job.to_json()),
+        timeout=timeout,
+        environment=RUNTIME_ENVIRONMENT,
+        on_line=reader.feed,
+    )
+    return finish(job, reader, completed)
+
+
+def finish(job: Job, reader: ResultReader, completed: Completed) -> Dict[str, Any]:
+    """The result of a run whose process has ended; raises as :func:`run_in_process` does."""
+    model = os.path.basename(job.model)
+    if completed.timed_out:
+        raise EngineCrashed(f"engine {job.engine} did not finish {model} in time and was ended; give a longer --timeout")
+    if completed.returncode < 0:
+        name = signal.Signals(-completed.returncode).name
+        raise EngineCrashed(f"engine {job.engine} crashed on {model}: its process ended by {name}")
+    result = reader.result()
+    if completed.returncode:
+        raise EngineCrashed(f"engine {job.engine} ended with exit code {completed.returncode} after {model}")
+    return result
+
+
+def _send(pipe: Any, text: str) -> None:
+    try:
+        pipe.write(text)
+        pipe.close()
+    except BrokenPipeError:  # the process ended before it read its job; its exit code tells more
+        pass
+
+
+def _drain(pipe: Any, lines: List[str]) -> None:
+    for line in pipe:
+        lines.append(line.rstrip("\n"))
+        del lines[:-ERROR_LINES]
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
