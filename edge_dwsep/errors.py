@@ -3,13 +3,12 @@
 DwsepError
 ├── InvalidInput
 │   └── InvalidData             a data set or sample that cannot be used as asked
-├── DataUnavailable             a public data set that is neither installed nor reachable
-└── OutputNotWritable           the folder for results cannot be written
+└── DataUnavailable             a public data set that is neither installed nor reachable
 """
 
 from __future__ import annotations
 
-__all__ = ["DataUnavailable", "InvalidData", "OutputNotWritable"]
+__all__ = ["DataUnavailable", "InvalidData"]
 
 from dwsep_runtime.errors import DwsepError, InvalidInput
 
@@ -20,7 +19,3 @@ class InvalidData(InvalidInput):
 
 class DataUnavailable(DwsepError):
     """A public data set that is neither installed on this machine nor reachable."""
-
-
-class OutputNotWritable(DwsepError):
-    """The folder for results cannot be created or written."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dwsep_export.quiet import load_tensorflow
 from dwsep_runtime.errors import InvalidInput
 from dwsep_runtime.preprocessing import Preprocessing
 from edge_dwsep.datasets.labelled import LabelledImages
@@ -91,6 +92,7 @@ def train(
     Raises:
         InvalidInput: ``state`` belongs to another plan or data set.
     """
+    load_tensorflow()
     import keras
 
     keras.utils.set_random_seed(plan.seed)

@@ -60,6 +60,7 @@ def run_job(
         scenario=scenario,
         threads=threads,
         manifest_sha256=manifest_sha256,
+        title=model.name,
     )
     reader = ResultReader(job.id, on_event)
     completed = device.run(
@@ -69,4 +70,4 @@ def run_job(
         environment=device.runtime_environment,
         on_line=reader.feed,
     )
-    return finish(replace(job, model=model.name), reader, completed)
+    return finish(job, reader, completed)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dwsep_export.quiet import load_tensorflow
 from dwsep_runtime.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
@@ -95,4 +96,5 @@ def build(
         raise InvalidInput(f"classes must be at least 2, received {classes}")
     if not 0 <= dropout < 1:
         raise InvalidInput(f"dropout must be in [0, 1), received {dropout}")
+    load_tensorflow()
     return family.builder(float(alpha), input_shape, classes, dropout)

@@ -90,6 +90,7 @@ class Job:
         scenario: what to do with the model.
         threads: of the engine.
         manifest_sha256: of the artifact's manifest, kept in the result; empty without a manifest.
+        title: what messages call the model.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Job:
     scenario: Scenario
     threads: int = 1
     manifest_sha256: str = ""
+    title: str = "model"
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= 1024:

@@ -33,11 +33,11 @@ def run_job(job: Job, emit: Emit) -> None:
     """
     model = Path(job.model)
     if model.exists() and sha256_of(model) != job.sha256:
-        raise InvalidModel(f"{model} is not the file that was asked for (its SHA-256 differs); push it again")
+        raise InvalidModel(f"{job.title} on the device is not the file that was asked for (its SHA-256 differs); push it again")
     emit({"event": "phase", "job": job.id, "phase": "load"})
     before = device_state()
     started = time.perf_counter_ns()
-    engine, version = load_engine(job.engine, model, job.threads)
+    engine, version = load_engine(job.engine, model, job.threads, job.title)
     load_ns = time.perf_counter_ns() - started
 
     def progress(done: int, total: int) -> None:
@@ -58,7 +58,7 @@ def run_job(job: Job, emit: Emit) -> None:
         raise
     except Exception as error:  # whatever an engine raises while running
         detail = " ".join(str(error).split())
-        raise EngineError(f"engine {job.engine} {version} failed to run {model.name}: {detail}") from error
+        raise EngineError(f"engine {job.engine} {version} failed to run {job.title}: {detail}") from error
     emit(
         {
             "event": "result",

@@ -124,15 +124,14 @@ def run_in_process(
 
 def finish(job: Job, reader: ResultReader, completed: Completed) -> Dict[str, Any]:
     """The result of a run whose process has ended; raises as :func:`run_in_process` does."""
-    model = os.path.basename(job.model)
     if completed.timed_out:
-        raise EngineCrashed(f"engine {job.engine} did not finish {model} in time and was ended; give a longer --timeout")
+        raise EngineCrashed(f"engine {job.engine} did not finish {job.title} in time and was ended; give a longer --timeout")
     if completed.returncode < 0:
         name = signal.Signals(-completed.returncode).name
-        raise EngineCrashed(f"engine {job.engine} crashed on {model}: its process ended by {name}")
+        raise EngineCrashed(f"engine {job.engine} crashed on {job.title}: its process ended by {name}")
     result = reader.result()
     if completed.returncode:
-        raise EngineCrashed(f"engine {job.engine} ended with exit code {completed.returncode} after {model}")
+        raise EngineCrashed(f"engine {job.engine} ended with exit code {completed.returncode} after {job.title}")
     return result
 
 

@@ -41,13 +41,14 @@ def engines_for(model: Path) -> List[str]:
     return [name for name, kind in ENGINES.items() if kind.format == found]
 
 
-def load_engine(name: str, model: Path, threads: int) -> Tuple[Engine, str]:
+def load_engine(name: str, model: Path, threads: int, title: str) -> Tuple[Engine, str]:
     """Load a model into an engine.
 
     Args:
         name: name in ``ENGINES``.
         model: the model file.
         threads: threads the engine may use.
+        title: what messages call the model.
 
     Returns:
         The engine with the model loaded and allocated, and the version of the engine's package.
@@ -65,7 +66,7 @@ def load_engine(name: str, model: Path, threads: int) -> Tuple[Engine, str]:
     found = model_format(model)
     if found != kind.format:
         usable = ", ".join(engines_for(model))
-        raise InvalidInput(f"engine {name} runs .{kind.format} files, received {model.name}; engines for it: {usable}")
+        raise InvalidInput(f"engine {name} runs .{kind.format} files, received {title}; engines for it: {usable}")
     module: Any = importlib.import_module(kind.module)
     try:
         version: str = module.version()
@@ -74,7 +75,7 @@ def load_engine(name: str, model: Path, threads: int) -> Tuple[Engine, str]:
     try:
         engine: Engine = module.load(str(model), threads)
     except Exception as error:  # engines raise their own types, or bare ValueError and RuntimeError
-        raise EngineError(f"engine {name} {version} refused {model.name}: {_one_line(error)}") from error
+        raise EngineError(f"engine {name} {version} refused {title}: {_one_line(error)}") from error
     return engine, version
 
 

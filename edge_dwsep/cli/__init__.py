@@ -1,0 +1,87 @@
+"""The command ``edge-dwsep``: commands are imported when they are called, errors become one line and an exit code."""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+import os
+import sys
+from collections.abc import Sequence
+
+# The environment must be right before any command imports an engine: onnxruntime 1.29 and later starts a telemetry
+# uploader at import unless told not to, and TensorFlow prints its start-up messages from C++.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import click
+
+from dwsep_runtime.errors import DwsepError
+from edge_dwsep import __version__
+from edge_dwsep.cli.lazy import LazyGroup
+
+DEBUG = "--debug"
+DEBUG_VARIABLE = "EDGE_DWSEP_DEBUG"
+
+EXIT_FAILED = 1
+EXIT_INTERNAL = 70
+EXIT_INTERRUPTED = 130
+"""70 is EX_SOFTWARE of sysexits.h; 130 is what a shell reports of a program ended by SIGINT."""
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_at={
+        "demo": ("edge_dwsep.cli.demo:demo", "The whole way on this machine: export, measure, table, picture."),
+        "export": ("edge_dwsep.cli.export:export", "Make verified .tflite and .onnx files of a Keras model."),
+        "bench": ("edge_dwsep.cli.bench:bench", "Time model files on a device."),
+        "accuracy": ("edge_dwsep.cli.accuracy:accuracy", "Measure the accuracy of model files on a device."),
+        "models": ("edge_dwsep.cli.models:models", "List, show and train networks."),
+    },
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="edge-dwsep")
+@click.option(DEBUG, is_flag=True, expose_value=False, help="Show tracebacks and what converters print; goes anywhere.")
+def cli() -> None:
+    """Quantize, export and measure depthwise-separable networks for phones and Raspberry Pi.
+
+    Start with: edge-dwsep demo
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = DEBUG in given
+    given = [argument for argument in given if argument != DEBUG]
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
+    try:
+        code = cli.main(given, prog_name="edge-dwsep", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        if debug:
+            raise
+        click.echo("edge-dwsep: interrupted; nothing half-written was left behind", err=True)
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except DwsepError as error:
+        if debug:
+            raise
+        click.echo(f"edge-dwsep: {error}", err=True)
+        return EXIT_FAILED
+    except BrokenPipeError:  # the reader of our output, a pager for one, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_FAILED
+    except Exception as error:
+        if debug:
+            raise
+        detail = " ".join(str(error).split())[:300]
+        click.echo(
+            f"edge-dwsep: internal error: {type(error).__name__}: {detail}; run again with --debug for the traceback",
+            err=True,
+        )
+        return EXIT_INTERNAL
+    return code if isinstance(code, int) else 0

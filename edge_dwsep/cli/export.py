@@ -1,0 +1,102 @@
+"""``edge-dwsep export``."""
+
+from __future__ import annotations
+
+__all__ = ["export"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_dwsep.cli.options import data_option, json_option, preprocessing_from, preprocessing_options
+from edge_dwsep.cli.shape import input_shape
+
+if TYPE_CHECKING:
+    from dwsep_export import Recipe
+    from dwsep_runtime.errors import DwsepError
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    help="FORMAT-SCHEME, such as tflite-w8a8 or onnx-float32; repeatable. [default: all six]",
+)
+@click.option("--io", default="float32", show_default=True, help="Inputs and outputs of tflite-w8a8: float32, int8 or uint8.")
+@click.option("--alpha", type=float, help="Width multiplier, for an architecture. [default: 1.0]")
+@click.option("--resolution", type=int, help="Height and width of the input, for an architecture. [default: 224]")
+@click.option("--channels", type=int, help="Channels of the input, for an architecture. [default: 3]")
+@click.option("--classes", type=int, help="For an architecture. [default: 1000]")
+@data_option("Images to calibrate and verify on (different ones)")
+@preprocessing_options
+@click.option("--output", type=click.Path(path_type=Path), default=Path(), show_default=True, help="Folder for the files.")
+@json_option
+def export(
+    model: str,
+    recipes: tuple[str, ...],
+    io: str,
+    alpha: float | None,
+    resolution: int | None,
+    channels: int | None,
+    classes: int | None,
+    data: str | None,
+    scale: str | None,
+    offset: str | None,
+    pad: bool,
+    output: Path,
+    as_json: bool,
+) -> int:
+    """Make .tflite and .onnx files of MODEL, verify each against Keras, and write a manifest beside each.
+
+    MODEL is an architecture (edge-dwsep models list), a checkpoint, or a .keras file.
+    """
+    from dwsep_export import RECIPES, Recipe
+    from edge_dwsep.progress import Progress
+
+    wanted = [Recipe.parse(text, io if text == "tflite-w8a8" else "float32") for text in recipes] or list(RECIPES)
+    if not recipes and io != "float32":
+        wanted = [Recipe.parse(recipe.name, io if recipe.name == "tflite-w8a8" else "float32") for recipe in RECIPES]
+    failures: list[tuple[Recipe, DwsepError]] = []
+    with Progress("export", 2 * len(wanted) + 5) as progress:
+        progress.step("load the model")
+        from edge_dwsep.datasets.sources import open_data
+        from edge_dwsep.export import export_source, noise
+        from edge_dwsep.model_source import open_model
+
+        source = open_model(model, alpha=alpha, input_shape=input_shape(resolution, channels), classes=classes)
+        if data is None and source.trained and any(recipe.scheme.needs_calibration for recipe in wanted):
+            raise click.UsageError("w8a8 needs images to calibrate on: give --data, or leave it out with --recipe")
+        height, width, _ = source.facts.input_shape
+        artifacts = export_source(
+            source,
+            wanted,
+            output,
+            data=noise(source) if data is None else open_data(data),
+            preprocessing=preprocessing_from(scale, offset, pad_to=(height, width) if pad else None),
+            on_step=progress.step,
+            on_failure=lambda recipe, error: failures.append((recipe, error)),
+        )
+    if data is None:
+        click.echo("edge-dwsep: verified on noise, for want of --data: good for latency, says nothing of accuracy", err=True)
+    if as_json:
+        import json
+
+        click.echo(json.dumps([{"file": str(item.file), **(item.manifest.to_json() if item.manifest else {})} for item in artifacts]))
+    else:
+        for item in artifacts:
+            parity = item.manifest.parity if item.manifest else None
+            if parity:
+                click.echo(
+                    f"{item.file}  {item.file.stat().st_size / 1000:,.0f} kB  "
+                    f"agrees with Keras on {100 * parity.top1_agreement:.1f} % of {parity.count} images, "
+                    f"error max {parity.max_abs_error:.2g} mean {parity.mean_abs_error:.2g}"
+                )
+        for item in artifacts:
+            for warning in item.manifest.warnings if item.manifest else ():
+                click.echo(f"edge-dwsep: warning: {warning}", err=True)
+    for recipe, error in failures:
+        click.echo(f"edge-dwsep: {recipe.name} failed: {error}", err=True)
+    return 1 if failures else 0

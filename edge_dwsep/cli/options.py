@@ -1,0 +1,85 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+__all__ = [
+    "data_option",
+    "device_option",
+    "engine_option",
+    "json_option",
+    "preprocessing_from",
+    "preprocessing_options",
+    "threads_option",
+]
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from dwsep_runtime.preprocessing import Preprocessing
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
+device_option = click.option("--device", default="local", show_default=True, help="Where to run.")
+engine_option = click.option(
+    "--engine", "engines", multiple=True, help="litert, tflite or onnxruntime; repeatable. [default: all that can]"
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads of the engine."
+)
+
+
+def data_option(what: str, *, required: bool = False) -> Callable[[Function], Function]:
+    """The option ``--data``, explained by ``what``."""
+    sources = "fashion-mnist-sample (in the package), fashion-mnist, or an .npz file with images and labels"
+    return click.option("--data", required=required, help=f"{what}: {sources}.")
+
+
+def preprocessing_options(function: Function) -> Function:
+    """Adds ``--scale``, ``--offset`` and ``--pad``."""
+    for option in (
+        click.option("--pad", is_flag=True, help="Centre smaller images in a black frame of the model's input size."),
+        click.option("--offset", help="What is added then: a number, or one a channel, such as -1. [default: 0]"),
+        click.option("--scale", help="Factor of 0-255 pixels: a number, or one a channel, such as 0.00784. [default: 1]"),
+    ):
+        function = option(function)
+    return function
+
+
+def preprocessing_from(
+    scale: str | None, offset: str | None, *, pad_to: tuple[int, int] | None = None
+) -> Preprocessing | None:
+    """Preprocessing as options say it, or None if none was given.
+
+    Raises:
+        InvalidInput: not numbers, or numbers that contradict one another.
+    """
+    if scale is None and offset is None and pad_to is None:
+        return None
+    from dwsep_runtime.preprocessing import Preprocessing
+
+    height, width = pad_to or (0, 0)
+    return Preprocessing(
+        resize="pad" if pad_to else "none",
+        height=height,
+        width=width,
+        scale=_numbers("--scale", scale or "1"),
+        offset=_numbers("--offset", offset or "0"),
+    )
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    import math
+
+    from dwsep_runtime.errors import InvalidInput
+
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(math.isfinite(number) for number in numbers):
+        raise InvalidInput(f"{option} must be a number, or one a channel separated by commas; received {text!r}")
+    return numbers

@@ -1,0 +1,64 @@
+"""The parts of Fashion-MNIST that come with the package, so that the demo needs no download."""
+
+from __future__ import annotations
+
+__all__ = ["CALIBRATION", "EVALUATION", "SEED", "draw", "load_sample", "save_npz"]
+
+import io
+import os
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from edge_dwsep.datasets.fashion_mnist import CLASS_NAMES
+from edge_dwsep.datasets.labelled import LabelledImages
+from edge_dwsep.errors import InvalidData
+
+EVALUATION = "fashion-mnist-test-2000"
+"""2,000 of the 10,000 test images, 200 a class."""
+
+CALIBRATION = "fashion-mnist-train-200"
+"""200 of the 60,000 training images, 20 a class, for activation ranges: the test images must not serve for those."""
+
+COUNTS = {EVALUATION: 2000, CALIBRATION: 200}
+SEED = 0
+
+
+def load_sample(name: str) -> LabelledImages:
+    """Load EVALUATION or CALIBRATION: uint8 (count, 28, 28, 1), int64 (count,)."""
+    content = resources.files("edge_dwsep").joinpath(f"samples/{name}.npz").read_bytes()
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return LabelledImages(name, arrays["images"], arrays["labels"], CLASS_NAMES)
+
+
+def draw(name: str, split: LabelledImages) -> LabelledImages:
+    """Draw a sample from its split, as those in the package were drawn."""
+    chosen = split.subset(split.stratified(COUNTS[name], SEED))
+    return LabelledImages(name, chosen.images, chosen.labels, chosen.class_names)
+
+
+def save_npz(data: LabelledImages, path: Path) -> None:
+    """Write ``images`` and ``labels`` as a compressed .npz, in one rename."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, images=data.images, labels=data.labels)
+    os.replace(part, path)
+
+
+def load_npz(path: Path) -> LabelledImages:
+    """Load a user's .npz with ``images`` uint8 (count, height, width, channels) and integer ``labels`` (count,).
+
+    Raises:
+        InvalidData: the file is missing, damaged, or lacks an array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            images, labels = arrays["images"], arrays["labels"]
+    except FileNotFoundError:
+        raise InvalidData(f"data file {path} does not exist") from None
+    except KeyError as error:
+        raise InvalidData(f"{path} lacks an array: {error.args[0]}; it needs 'images' and 'labels'") from error
+    except Exception as error:  # NumPy and zipfile raise many types for damaged files
+        raise InvalidData(f"{path} cannot be read as an .npz file: {error}") from error
+    return LabelledImages(path.stem, images[..., np.newaxis] if images.ndim == 3 else images, labels.astype(np.int64, copy=False))

@@ -1,0 +1,84 @@
+"""The whole way on this machine: checkpoint, six artifacts, ten runs, one table and one picture."""
+
+from __future__ import annotations
+
+__all__ = ["CHECKPOINT", "run_demo"]
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dwsep_devices import LocalDevice
+from dwsep_export import RECIPES, Recipe
+from dwsep_export.output import staging_folder, write_text
+from dwsep_runtime.errors import DwsepError
+from edge_dwsep.datasets.sources import open_data
+from edge_dwsep.evaluate import Evaluation, engines_of, evaluate
+from edge_dwsep.export import export_source, predictions_of
+from edge_dwsep.measure import AccuracySettings, EvaluationFiles, LatencySettings
+from edge_dwsep.model_source import open_model
+from edge_dwsep.report import render
+from edge_dwsep.results import new_results, write_results
+from edge_dwsep.statistics import wilson_interval
+
+CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
+DATA = "fashion-mnist-sample"
+LATENCY = LatencySettings(min_samples=1024, min_seconds=1.0, warmup_seconds=0.3)
+REFERENCE = "keras float32"
+
+
+def run_demo(folder: Path, command: str, on_step: Callable[[str], None] = lambda step: None) -> dict[str, Any]:
+    """Export the checkpoint in every format and scheme, measure each on this machine, and write what came out.
+
+    Args:
+        folder: gets ``artifacts/``, ``results.json`` and ``report.html``.
+        command: for the record.
+        on_step: told what is being done.
+
+    Returns:
+        The content of results.json.
+
+    Raises:
+        DwsepError: the model or the output folder cannot be used; a variant that fails is in the results instead.
+    """
+    with staging_folder(folder):
+        on_step("load the checkpoint")
+    source = open_model(CHECKPOINT)
+    data = open_data(DATA)
+    results = new_results(command, {**asdict(LATENCY), "data": DATA}, LocalDevice.name)
+    results["model"] = {**asdict(source.facts), "labels": list(source.labels)}
+    results["data"] = {"name": data.evaluation.name, "count": len(data.evaluation), "sha256": data.evaluation.sha256}
+    failed: list[tuple[Recipe, DwsepError]] = []
+    artifacts = export_source(
+        source,
+        RECIPES,
+        folder / "artifacts",
+        data=data,
+        on_step=on_step,
+        on_failure=lambda recipe, error: failed.append((recipe, error)),
+    )
+    on_step("classify with keras float32")
+    expected = predictions_of(source, data.evaluation)
+    correct = int(np.count_nonzero(expected == data.evaluation.labels))
+    count = len(data.evaluation)
+    results["reference"] = {
+        "name": REFERENCE,
+        "top1": correct / count,
+        "top1_interval": wilson_interval(correct, count),
+    }
+    plan = [(artifact, engine) for artifact in artifacts for engine in engines_of(artifact, ())]
+    device = LocalDevice()
+    try:
+        with EvaluationFiles(data.evaluation) as files:
+            what = Evaluation(LATENCY, AccuracySettings(), files, (REFERENCE, expected))
+            evaluate(device, plan, what, results, on_step)
+    finally:
+        device.close()
+    results["failed_exports"] = [{"variant": recipe.name, "error": str(error)} for recipe, error in failed]
+    on_step("write the report")
+    write_results(results, folder / "results.json")
+    write_text(folder / "report.html", render(results))
+    return results

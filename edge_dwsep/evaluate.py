@@ -1,0 +1,116 @@
+"""Run a list of artifacts through every engine that can, and carry on past the ones that fail."""
+
+from __future__ import annotations
+
+__all__ = ["Evaluation", "engines_of", "evaluate"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwsep_devices import Device
+from dwsep_export import Artifact
+from dwsep_runtime.engines import ENGINES
+from dwsep_runtime.errors import DwsepError, InvalidInput, UnknownName
+from dwsep_runtime.preprocessing import Preprocessing
+from edge_dwsep.measure import (
+    AccuracySettings,
+    EvaluationFiles,
+    LatencySettings,
+    measure_accuracy,
+    measure_latency,
+    run_record,
+)
+from edge_dwsep.results import add_run
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What to measure.
+
+    Attributes:
+        latency: None to leave latency out.
+        accuracy: None to leave accuracy out.
+        files: images and labels, for accuracy.
+        reference: name and predictions, int64 (count,), to compare with image by image.
+        preprocessing: for artifacts without a manifest; None where every artifact has one.
+    """
+
+    latency: LatencySettings | None = None
+    accuracy: AccuracySettings | None = None
+    files: EvaluationFiles | None = None
+    reference: tuple[str, NDArray[np.int64]] | None = None
+    preprocessing: Preprocessing | None = None
+
+
+def engines_of(artifact: Artifact, wanted: Sequence[str]) -> list[str]:
+    """Engines to run an artifact with: those wanted that run its format, or all that do if none is wanted.
+
+    Raises:
+        UnknownName: no engine has a wanted name.
+        InvalidInput: none of those wanted runs the format.
+    """
+    for name in wanted:
+        if name not in ENGINES:
+            raise UnknownName("engine", name, ENGINES)
+    able = [name for name, kind in ENGINES.items() if kind.format == artifact.format]
+    chosen = [name for name in able if not wanted or name in wanted]
+    if not chosen:
+        raise InvalidInput(
+            f"{artifact.file.name} is .{artifact.format}, which {', '.join(wanted)} does not run; "
+            f"engines for it: {', '.join(able)}"
+        )
+    return chosen
+
+
+def evaluate(
+    device: Device,
+    plan: Sequence[tuple[Artifact, str]],
+    what: Evaluation,
+    results: dict[str, Any],
+    on_step: Callable[[str], None] = lambda step: None,
+) -> None:
+    """Measure artifacts and append a record a run to ``results["runs"]``.
+
+    A run that fails, by a crash of its engine for one, is recorded as failed and the next one is begun.
+
+    Args:
+        device: where to run.
+        plan: artifact and engine of each run.
+        what: latency, accuracy, or both.
+        results: see :mod:`edge_dwsep.results`.
+        on_step: told of each measurement as it begins.
+    """
+    for artifact, engine in plan:
+        settings = what.latency or what.accuracy
+        record = run_record(artifact, engine, settings.threads if settings else 1)
+        results["runs"].append(record)
+        try:
+            if what.latency is not None:
+                on_step(f"time {artifact.variant} on {engine}")
+                add_run(results, record, measure_latency(device, artifact, engine, what.latency))
+            if what.accuracy is not None and what.files is not None:
+                on_step(f"classify with {artifact.variant} on {engine}")
+                measured = measure_accuracy(
+                    device,
+                    artifact,
+                    engine,
+                    what.files,
+                    what.accuracy,
+                    preprocessing=_preprocessing(artifact, what.preprocessing),
+                    reference=what.reference,
+                )
+                add_run(results, record, measured)
+        except DwsepError as error:
+            record["status"], record["error"] = "failed", str(error)
+
+
+def _preprocessing(artifact: Artifact, given: Preprocessing | None) -> Preprocessing:
+    if artifact.manifest is not None:
+        return artifact.manifest.preprocessing
+    if given is None:
+        raise InvalidInput(f"{artifact.file.name} has no manifest; say its preprocessing with --scale and --offset")
+    return given

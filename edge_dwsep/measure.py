@@ -1,0 +1,206 @@
+"""Measure artifacts on a device: each engine that runs the format, latency and accuracy, one process a run."""
+
+from __future__ import annotations
+
+__all__ = ["AccuracySettings", "EvaluationFiles", "LatencySettings", "measure_accuracy", "measure_latency", "run_record"]
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwsep_devices import Device, run_job
+from dwsep_export import Artifact
+from dwsep_runtime.arrays import decode_array
+from dwsep_runtime.job import Accuracy, SingleStream
+from dwsep_runtime.preprocessing import Preprocessing
+from edge_dwsep.datasets.labelled import LabelledImages
+from edge_dwsep.statistics import percentile, percentile_interval, wilson_interval
+
+OnEvent = Callable[[dict[str, Any]], None]
+
+NANOSECONDS = 1e6
+"""In a millisecond."""
+
+
+@dataclass(frozen=True)
+class LatencySettings:
+    """How long to measure; both minimums hold.
+
+    Attributes:
+        threads: of the engine.
+        min_samples: timed inferences at least.
+        min_seconds: seconds of timed inferences at least.
+        warmup_seconds: seconds of inferences before.
+        timeout: seconds that a run may take besides warm-up and measurement.
+    """
+
+    threads: int = 1
+    min_samples: int = 1024
+    min_seconds: float = 3.0
+    warmup_seconds: float = 0.5
+    timeout: float = 300.0
+
+
+@dataclass(frozen=True)
+class AccuracySettings:
+    """How accuracy is measured: threads of the engine, and seconds that a run may take."""
+
+    threads: int = 1
+    timeout: float = 3600.0
+
+
+class EvaluationFiles:
+    """Images and labels as the .npy files that the runtime reads, for as long as the ``with`` block lasts."""
+
+    def __init__(self, data: LabelledImages) -> None:
+        self.data = data
+        self._folder = tempfile.TemporaryDirectory(prefix="edge-dwsep-data-")
+        self.images = Path(self._folder.name) / "images.npy"
+        self.labels = Path(self._folder.name) / "labels.npy"
+
+    def __enter__(self) -> EvaluationFiles:
+        np.save(self.images, self.data.images)
+        np.save(self.labels, self.data.labels)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._folder.cleanup()
+
+
+def run_record(artifact: Artifact, engine: str, threads: int) -> dict[str, Any]:
+    """What a run's record says of the artifact, before anything is measured."""
+    return {
+        "variant": artifact.variant,
+        "format": artifact.format,
+        "scheme": artifact.scheme,
+        "engine": engine,
+        "engine_version": None,
+        "threads": threads,
+        "file": artifact.file.name,
+        "file_bytes": artifact.file.stat().st_size,
+        "sha256": artifact.sha256,
+        "manifest_sha256": artifact.manifest_sha256,
+        "status": "ok",
+        "error": None,
+        "latency": None,
+        "accuracy": None,
+        "agreement": None,
+        "warnings": list(artifact.manifest.warnings) if artifact.manifest else [],
+        "state": None,
+    }
+
+
+def measure_latency(
+    device: Device, artifact: Artifact, engine: str, settings: LatencySettings, on_event: OnEvent = lambda event: None
+) -> dict[str, Any]:
+    """Time an artifact: scenario single-stream in a fresh process on the device.
+
+    Returns:
+        Keys to put into the run's record: ``latency`` (percentiles and interval in ms, raw samples encoded),
+        ``engine_version``, ``state``, ``device``, ``harness_sha256``.
+
+    Raises:
+        DwsepError: the device or the run failed.
+    """
+    scenario = SingleStream(settings.min_samples, settings.min_seconds, settings.warmup_seconds)
+    result = run_job(
+        device,
+        artifact.file,
+        engine,
+        scenario,
+        threads=settings.threads,
+        manifest_sha256=artifact.manifest_sha256,
+        timeout=settings.timeout + settings.warmup_seconds + settings.min_seconds,
+        on_event=on_event,
+    )
+    measured = result["measured"]
+    samples: NDArray[np.int64] = decode_array(measured["samples_ns"])
+    interval = percentile_interval(samples, 50)
+    latency = {
+        "count": len(samples),
+        "warmup_count": measured["warmup_count"],
+        "p50_ms": percentile(samples, 50) / NANOSECONDS,
+        "p50_interval_ms": None if interval is None else [bound / NANOSECONDS for bound in interval],
+        "p90_ms": percentile(samples, 90) / NANOSECONDS,
+        "load_ms": result["load_ns"] / NANOSECONDS,
+        "clock": measured["clock"],
+        "samples_ns": measured["samples_ns"],
+    }
+    return {"latency": latency, **_circumstances(result)}
+
+
+def measure_accuracy(
+    device: Device,
+    artifact: Artifact,
+    engine: str,
+    files: EvaluationFiles,
+    settings: AccuracySettings,
+    *,
+    preprocessing: Preprocessing,
+    reference: tuple[str, NDArray[np.int64]] | None = None,
+    on_event: OnEvent = lambda event: None,
+) -> dict[str, Any]:
+    """Classify images with an artifact in a fresh process on the device.
+
+    Args:
+        device: where to run.
+        artifact: what to run.
+        engine: by which engine.
+        files: images and labels.
+        settings: threads and time limit.
+        preprocessing: from pixels to the model's input.
+        reference: name and predictions, int64 (count,), of a model to compare with, image by image.
+        on_event: told of progress.
+
+    Returns:
+        Keys to put into the run's record: ``accuracy``, ``agreement``, ``engine_version``, ``state``, ``device``,
+        ``harness_sha256``.
+
+    Raises:
+        DwsepError: the device or the run failed.
+    """
+    result = run_job(
+        device,
+        artifact.file,
+        engine,
+        Accuracy(str(files.images), str(files.labels), preprocessing),
+        threads=settings.threads,
+        manifest_sha256=artifact.manifest_sha256,
+        timeout=settings.timeout,
+        on_event=on_event,
+    )
+    measured = result["measured"]
+    count = measured["count"]
+    predictions = decode_array(measured["predictions"])
+    accuracy = {
+        "count": count,
+        "top1": measured["top1_correct"] / count,
+        "top1_interval": wilson_interval(measured["top1_correct"], count),
+        "top5": measured["top5_correct"] / count,
+        "top5_interval": wilson_interval(measured["top5_correct"], count),
+        "predictions": measured["predictions"],
+        "confusion": decode_array(measured["confusion"]).tolist(),
+    }
+    agreement = None
+    if reference is not None:
+        name, expected = reference
+        same = int(np.count_nonzero(predictions == expected))
+        agreement = {"reference": name, "top1": same / count, "interval": wilson_interval(same, count)}
+    return {"accuracy": accuracy, "agreement": agreement, **_circumstances(result)}
+
+
+def _circumstances(result: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "engine_version": result["engine"]["version"],
+        "state": result["state"],
+        "device": result["device"],
+        "harness_sha256": result["harness_sha256"],
+    }

@@ -1,0 +1,53 @@
+"""results.json: everything that a series of runs showed, raw samples included."""
+
+from __future__ import annotations
+
+__all__ = ["SCHEMA_VERSION", "add_run", "new_results", "write_results"]
+
+import platform
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from dwsep_export.output import json_text, write_text
+
+SCHEMA_VERSION = 1
+TOOLS = ("edge-dwsep", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "numpy")
+
+
+def new_results(command: str, settings: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """Results without runs: when, by which command, versions and settings."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "command": command,
+        "versions": {**{name: metadata.version(name) for name in TOOLS}, "python": platform.python_version()},
+        "model": None,
+        "data": None,
+        "reference": None,
+        "device": {"name": device},
+        "settings": dict(settings),
+        "runs": [],
+    }
+
+
+def add_run(results: dict[str, Any], record: dict[str, Any], measured: Mapping[str, Any]) -> None:
+    """Put what was measured into a run's record; what is true of the device goes to the results as a whole."""
+    for key, value in measured.items():
+        if key == "device":
+            results["device"].update(value)
+        elif key == "state" and record["state"]:
+            record["state"] = {"before": record["state"]["before"], "after": value["after"]}
+        else:
+            record[key] = value
+
+
+def write_results(results: Mapping[str, Any], path: Path) -> None:
+    """Write results as JSON, in one rename.
+
+    Raises:
+        OutputNotWritable: the folder cannot be written.
+    """
+    write_text(path, json_text(results))
