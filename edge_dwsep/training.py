@@ -118,7 +118,9 @@ def train(
         # train_on_batch returns the running mean since the metrics were last reset.
         on_epoch(EpochReport(epoch + 1, float(np.ravel(losses[-1])[0]), time.monotonic() - started))
         model.reset_metrics()
-    return model
+    trained = _untrained(plan, images)
+    trained.set_weights(model.get_weights())
+    return trained
 
 
 def augment(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -150,11 +152,15 @@ def augment(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     return moved
 
 
+def _untrained(plan: TrainingPlan, images: LabelledImages) -> Any:
+    shape = (PREPROCESSING.height, PREPROCESSING.width, images.images.shape[-1])
+    return build(plan.architecture, alpha=plan.alpha, input_shape=shape, classes=len(images.class_names))
+
+
 def _compiled(plan: TrainingPlan, images: LabelledImages, steps: int) -> Any:
     import keras
 
-    shape = (PREPROCESSING.height, PREPROCESSING.width, images.images.shape[-1])
-    model = build(plan.architecture, alpha=plan.alpha, input_shape=shape, classes=len(images.class_names))
+    model = _untrained(plan, images)
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=plan.learning_rate / steps,
         warmup_target=plan.learning_rate,

@@ -103,14 +103,15 @@ def _with_interval(written: str, interval: str) -> str:
     return f'{written} <span class="interval">{interval}</span>' if interval else written
 
 
-def _row(run: ReportedRun, legend: Legend, threads: bool, notes: str) -> str:
+def _row(run: ReportedRun, legend: Legend, notes: str, *, with_threads: bool) -> str:
     mark = swatch(legend.shapes[run.engine], legend.colors[run.scheme])
     engine = " ".join(part for part in (run.engine, run.engine_version) if part)
-    if threads and run.threads is not None:
+    if with_threads and run.threads is not None:
         engine += f", {_plural(run.threads, 'thread')}"
+    variant = escape(run.variant) + (f" <sup>{notes}</sup>" if notes else "")
+    entry = f'<span class="entry"><i>{run.position}</i>{mark}<span>{variant}</span></span>'
     cells = [
-        f'<th scope="row" class="words"><span class="entry"><i>{run.position}</i>{mark}<span>{escape(run.variant)}'
-        f"{f' <sup>{notes}</sup>' if notes else ''}</span></span></th>",
+        f'<th scope="row" class="words">{entry}</th>',
         f'<td class="words">{escape(engine)}</td>',
         f"<td>{size(run.file_bytes)}</td>",
     ]
@@ -142,7 +143,7 @@ def _table(results: Mapping[str, Any], runs: Sequence[ReportedRun], legend: Lege
         f'<th scope="col" {attributes}>{title}{f"<small>{unit}</small>" if unit else ""}</th>'
         for attributes, title, unit in heads
     )
-    rows = [_row(run, legend, threads, notes.get(run.position, "")) for run in runs]
+    rows = [_row(run, legend, notes.get(run.position, ""), with_threads=threads) for run in runs]
     reference = _reference(results)
     if reference is not None:
         bounds, nothing = section(results, "reference").get("top1_interval"), f"<td>{MISSING}</td>"

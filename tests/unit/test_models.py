@@ -1,0 +1,86 @@
+"""Architectures: parameter counts, equality with keras.applications, and refusal of what cannot be built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edge_dwsep
+from dwsep_runtime.errors import InvalidInput, UnknownName
+from edge_dwsep.cost import count_macs
+
+APPLICATIONS = {"mobilenet_v1": "MobileNet", "mobilenet_v2": "MobileNetV2"}
+
+
+def peer(name: str, alpha: float, side: int) -> Any:
+    import keras
+
+    return getattr(keras.applications, APPLICATIONS[name])(alpha=alpha, input_shape=(side, side, 3), weights=None)
+
+
+@pytest.mark.parametrize(("name", "params"), [("mobilenet_v1", 4_253_864), ("mobilenet_v2", 3_538_984)])
+def test_parameter_count_at_224_with_1000_classes(name: str, params: int) -> None:
+    assert edge_dwsep.build(name).count_params() == params
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "side", "macs"),
+    # MACs in millions as the papers give them (V1: tables 6 and 7; V2: table 4), rounded as they are.
+    [("mobilenet_v1", 1.0, 224, 569), ("mobilenet_v1", 0.25, 224, 41), ("mobilenet_v2", 1.0, 224, 300)],
+)
+def test_macs_are_those_of_the_papers(name: str, alpha: float, side: int, macs: int) -> None:
+    counted = count_macs(edge_dwsep.build(name, alpha=alpha, input_shape=(side, side, 3)))
+    assert counted / 1e6 == pytest.approx(macs, rel=0.015)
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize(("alpha", "side"), [(1.0, 224), (0.5, 160), (1.3, 96)])
+def test_weights_of_keras_applications_give_the_same_outputs(name: str, alpha: float, side: int) -> None:
+    theirs, ours = peer(name, alpha, side), edge_dwsep.build(name, alpha=alpha, input_shape=(side, side, 3))
+    rng = np.random.default_rng(0)
+    # Weights that are not their initial ones, so that no layer is the identity or dead.
+    weights = [weight + 0.05 * np.abs(rng.standard_normal(weight.shape)) for weight in theirs.get_weights()]
+    theirs.set_weights(weights)
+    ours.set_weights(theirs.get_weights())
+    images = rng.random((2, side, side, 3), np.float32) * 2 - 1
+    expected, received = np.asarray(theirs(images)), np.asarray(ours(images))
+    assert np.ptp(expected[0]) > 1e-6
+    assert np.abs(expected - received).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_layers_with_weights_are_named_as_in_keras_applications(name: str) -> None:
+    theirs, ours = peer(name, 1.0, 224), edge_dwsep.build(name)
+    named = [[layer.name for layer in model.layers if layer.weights] for model in (theirs, ours)]
+    assert named[0] == named[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"alpha": 0}, "alpha must be a positive number, received 0"),
+        ({"alpha": -1.0}, "alpha must be a positive number"),
+        ({"alpha": float("nan")}, "alpha must be a positive number, received nan"),
+        ({"alpha": 0.01}, "leaves mobilenet_v1 a layer without channels"),
+        ({"input_shape": (31, 64, 3)}, "input 31x64 is too small for the strides"),
+        ({"input_shape": (64, 64)}, r"input_shape must be \(height, width, channels\)"),
+        ({"input_shape": (64, 64, 0)}, "all positive"),
+        ({"classes": 1}, "classes must be at least 2, received 1"),
+        ({"dropout": 1.0}, "dropout must be in"),
+    ],
+)
+def test_build_refuses_what_cannot_be_built(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        edge_dwsep.build("mobilenet_v1", **arguments)
+
+
+def test_unknown_architecture_suggests_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'mobilenet_v2'"):
+        edge_dwsep.build("mobilnet_v2")
+
+
+def test_smallest_alpha_leaves_every_layer_a_channel() -> None:
+    model = edge_dwsep.build("mobilenet_v1", alpha=1 / 32, input_shape=(32, 32, 1), classes=2)
+    assert min(weight.shape[-1] for weight in model.weights) >= 1

@@ -1,0 +1,138 @@
+"""Jobs, arrays in JSON, tensors and the lines of a run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from dwsep_runtime.arrays import decode_array, encode_array
+from dwsep_runtime.engines.protocol import Tensor
+from dwsep_runtime.errors import EngineUnavailable, InvalidInput, ProtocolError, UnknownName
+from dwsep_runtime.job import Accuracy, Job, Predict, SingleStream
+from dwsep_runtime.preprocessing import Preprocessing
+from dwsep_runtime.protocol import ResultReader, error_event
+
+JOBS = [
+    Job("a", "m.tflite", "0" * 64, "tflite", SingleStream(5, 1.0, 0.5), threads=4),
+    Job("b", "m.onnx", "1" * 64, "onnxruntime", Accuracy("i.npy", "l.npy", Preprocessing(scale=(0.5,)), 1)),
+    Job("c", "m.onnx", "1" * 64, "onnxruntime", Predict("i.npy", "o.npy"), manifest_sha256="2" * 64, title="m"),
+]
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.scenario.name)
+def test_a_job_survives_json(job: Job) -> None:
+    assert Job.from_json(json.loads(json.dumps(job.to_json()))) == job
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"schema_version": 2}, InvalidInput, "schema_version 2; this runtime reads 1"),
+        ({"scenario": {"name": "offlin"}}, UnknownName, "unknown scenario 'offlin'"),
+        ({"scenario": {"name": "single-stream", "min_sample": 3}}, UnknownName, "did you mean 'min_samples'"),
+        ({"scenario": {"name": "single-stream", "min_samples": 0}}, InvalidInput, "min_samples must be at least 1"),
+        ({"scenario": {"name": "accuracy"}}, InvalidInput, "missing 2 required"),
+        ({"thread": 3}, UnknownName, "unknown job key 'thread': did you mean 'threads'"),
+        ({"threads": 0}, InvalidInput, "threads must be between 1 and 1024, received 0"),
+    ],
+)
+def test_a_wrong_job_is_refused(change: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        Job.from_json({**JOBS[0].to_json(), **change})
+
+
+@given(arrays.arrays(st.sampled_from([np.int64, np.int32, np.float32]), arrays.array_shapes(min_side=0), elements=st.integers(-99, 99)))
+def test_arrays_survive_json(array: np.ndarray[Any, Any]) -> None:
+    decoded = decode_array(json.loads(json.dumps(encode_array(array))))
+    assert decoded.dtype == array.dtype
+    assert np.array_equal(decoded, array)
+
+
+@pytest.mark.parametrize(
+    "change", [{"encoding": "hex"}, {"data": "###"}, {"shape": [4]}, {"dtype": "nonsense"}, {"data": "AAAA"}]
+)
+def test_a_damaged_array_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError):
+        decode_array({**encode_array(np.arange(3)), **change})
+
+
+@pytest.mark.parametrize(
+    ("tensor", "real", "stored"),
+    [
+        (Tensor("t", (3,), "int8", 0.5, 10), [0.0, 1.0, -100.0], [10, 12, -128]),
+        (Tensor("t", (3,), "uint8", 1 / 128, 128), [0.0, 0.5, 5.0], [128, 192, 255]),
+        (Tensor("t", (3,), "float32"), [0.0, 0.5, -5.0], [0.0, 0.5, -5.0]),
+    ],
+)
+def test_quantization_rounds_and_clips(tensor: Tensor, real: list[float], stored: list[float]) -> None:
+    quantized = tensor.quantize(np.array(real, np.float32))
+    assert quantized.dtype == tensor.dtype
+    assert quantized.tolist() == stored
+
+
+def test_dequantization_undoes_quantization_within_half_a_step() -> None:
+    tensor = Tensor("t", (1,), "int8", 0.02, -3)
+    real = np.linspace(-2.4, 2.4, 101, dtype=np.float32)
+    assert np.abs(tensor.dequantize(tensor.quantize(real)) - real).max() <= 0.01 + 1e-6
+
+
+def lines(*events: dict[str, Any]) -> list[str]:
+    return [json.dumps(event) for event in events]
+
+
+RESULT = {"event": "result", "job": "a", "value": 7}
+END = {"event": "end", "job": "a"}
+
+
+def read(*given: str) -> ResultReader:
+    reader = ResultReader("a")
+    for line in given:
+        reader.feed(line)
+    return reader
+
+
+def test_a_complete_run_delivers_its_result_and_keeps_other_lines_as_log() -> None:
+    reader = read("Loading delegate...", *lines(RESULT, END))
+    assert reader.result()["value"] == 7
+    assert reader.log == ["Loading delegate..."]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        lines(RESULT),
+        lines(END),
+        lines({**RESULT, "job": "other"}, END),
+        [json.dumps(RESULT)[:-4], *lines(END)],
+        ["[1, 2]", "null", "7", *lines(END)],
+    ],
+    ids=["nothing", "no end", "no result", "another run's", "cut short", "not events"],
+)
+def test_anything_less_is_no_result(given: list[str]) -> None:
+    with pytest.raises(ProtocolError, match="did not deliver a complete result"):
+        read(*given).result()
+
+
+def test_an_error_of_the_run_is_raised_as_its_own_class() -> None:
+    with pytest.raises(EngineUnavailable, match="no such package"):
+        read(*lines(error_event("a", EngineUnavailable("no such package")))).result()
+
+
+def test_an_error_of_an_unknown_class_is_still_an_error() -> None:
+    from dwsep_runtime.errors import EngineError
+
+    with pytest.raises(EngineError, match="odd"):
+        read(*lines({"event": "error", "job": "a", "error": "difflib", "message": "odd"})).result()
+
+
+def test_unknown_names_keep_their_message_when_raised_again() -> None:
+    original = UnknownName("engine", "lite", ["litert", "tflite"])
+    with pytest.raises(UnknownName, match=str(original)[:30]):
+        read(*lines(error_event("a", original))).result()

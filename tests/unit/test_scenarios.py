@@ -1,0 +1,186 @@
+"""Scenarios on a fake engine and a fake clock: what is timed, how long, and what is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dwsep_runtime.accuracy import accuracy, predict
+from dwsep_runtime.arrays import decode_array
+from dwsep_runtime.engines.protocol import Tensor
+from dwsep_runtime.errors import InvalidInput
+from dwsep_runtime.job import Accuracy, Predict, SingleStream
+from dwsep_runtime.preprocessing import Preprocessing
+from dwsep_runtime.timing import clock_facts, random_inputs, single_stream
+
+
+class FakeClock:
+    """Nanoseconds that pass only when an engine runs, and one for each reading."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        self.now += 1
+        return self.now
+
+
+class FakeEngine:
+    """Outputs its input's pixels, and takes a given time."""
+
+    def __init__(self, clock: FakeClock | None = None, cost_ns: int = 0, side: int = 2, dtype: str = "float32") -> None:
+        self.clock, self.cost_ns, self.count = clock, cost_ns, 0
+        scale = 0.0 if dtype == "float32" else 1.0
+        self.inputs = (Tensor("x", (1, side, side, 1), dtype, scale),)
+        self.outputs = (Tensor("y", (1, side * side), dtype, scale),)
+        self.fed: list[Any] = []
+
+    def set_inputs(self, arrays: list[Any]) -> None:
+        self.fed = arrays
+
+    def invoke(self) -> None:
+        self.count += 1
+        if self.clock:
+            self.clock.now += self.cost_ns
+
+    def get_outputs(self) -> list[Any]:
+        return [self.fed[0].reshape(1, -1)]
+
+
+@pytest.mark.parametrize(
+    ("cost_ns", "min_samples", "min_seconds", "expected"),
+    [
+        (1_000_000, 10, 0.1, 100),  # the time decides
+        (1_000_000, 200, 0.1, 200),  # the count decides
+        (1_000_000_000, 1, 0.0, 1),
+    ],
+)
+def test_both_minimums_hold(cost_ns: int, min_samples: int, min_seconds: float, expected: int) -> None:
+    clock = FakeClock()
+    measured = single_stream(FakeEngine(clock, cost_ns), SingleStream(min_samples, min_seconds, 0.0), clock=clock)
+    samples = decode_array(measured["samples_ns"])
+    assert samples.dtype == np.int64
+    assert len(samples) == expected
+    # A sample is the engine's time and the step of the clock between its two readings.
+    assert set(samples.tolist()) == {cost_ns + 1}
+
+
+def test_warm_up_is_not_among_the_samples() -> None:
+    clock = FakeClock()
+    engine = FakeEngine(clock, 1_000_000)
+    phases: list[tuple[str, int]] = []
+    scenario = SingleStream(5, 0.0, 0.02)
+    measured = single_stream(engine, scenario, on_phase=lambda name: phases.append((name, engine.count)), clock=clock)
+    assert phases == [("warm-up", 0), ("measure", measured["warmup_count"])]
+    assert measured["warmup_count"] == 20
+    assert engine.count == 25
+
+
+def test_garbage_collection_is_off_while_measuring_and_on_again_after() -> None:
+    import gc
+
+    seen = set()
+
+    class Watching(FakeEngine):
+        def invoke(self) -> None:
+            super().invoke()
+            seen.add((self.count > 3, gc.isenabled()))
+
+    assert gc.isenabled()
+    clock = FakeClock()
+    single_stream(Watching(clock), SingleStream(5, 0.0, 0.0), clock=clock)
+    assert seen == {(False, True), (True, False)}
+    assert gc.isenabled()
+
+
+def test_clock_facts_tell_its_step() -> None:
+    assert clock_facts(FakeClock()) == {"resolution_ns": 1, "overhead_ns": 1}
+
+
+@pytest.mark.parametrize(("dtype", "low", "high"), [("float32", -1, 1), ("int8", -128, 127), ("uint8", 0, 255)])
+def test_random_inputs_fill_the_range_of_the_dtype_and_repeat(dtype: str, low: float, high: float) -> None:
+    tensors = (Tensor("x", (-1, 64, 64, 3), dtype),)
+    first, second = random_inputs(tensors, 3)[0], random_inputs(tensors, 3)[0]
+    assert first.shape == (1, 64, 64, 3)
+    assert first.dtype == dtype
+    assert low <= first.min() < low + (high - low) / 50
+    assert high - (high - low) / 50 < first.max() <= high
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("tensor", [Tensor("x", (1, -1, 8, 3), "float32"), Tensor("x", (1,), "tensor(string)")])
+def test_inputs_that_cannot_be_made_up_are_refused(tensor: Tensor) -> None:
+    with pytest.raises(InvalidInput, match="input 'x' has"):
+        random_inputs((tensor,), 0)
+
+
+def files(tmp_path: Path, images: Any, labels: Any) -> tuple[str, str]:
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "labels.npy", labels)
+    return str(tmp_path / "images.npy"), str(tmp_path / "labels.npy")
+
+
+PIXELS = np.array([[9, 1, 2, 3], [0, 9, 9, 1], [1, 2, 3, 9]], np.uint8).reshape(3, 2, 2, 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_accuracy_counts_right_ones_and_breaks_ties_by_index(tmp_path: Path, dtype: str) -> None:
+    scenario = Accuracy(*files(tmp_path, PIXELS, np.array([0, 2, 3])))
+    counted = accuracy(FakeEngine(dtype=dtype), scenario)
+    assert (counted["count"], counted["classes"]) == (3, 4)
+    assert decode_array(counted["predictions"]).tolist() == [0, 1, 3]
+    assert (counted["top1_correct"], counted["top5_correct"]) == (2, 3)
+    assert decode_array(counted["confusion"]).tolist() == [[1, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
+
+
+def test_top5_counts_the_five_largest(tmp_path: Path) -> None:
+    ramp = np.arange(9, dtype=np.uint8).reshape(1, 3, 3, 1).repeat(9, axis=0)
+    counted = accuracy(FakeEngine(side=3), Accuracy(*files(tmp_path, ramp, np.arange(9))))
+    assert counted["top5_correct"] == 5
+    assert counted["top1_correct"] == 1
+
+
+def test_an_offset_between_outputs_and_labels_is_taken_off(tmp_path: Path) -> None:
+    scenario = Accuracy(*files(tmp_path, PIXELS, np.array([2, 0, 2])), label_offset=1)
+    counted = accuracy(FakeEngine(), scenario)
+    # The first image's largest output stands before label 0: it is no class, so it is wrong and in no column.
+    assert decode_array(counted["predictions"]).tolist() == [-1, 0, 2]
+    assert counted["top1_correct"] == 2
+    assert decode_array(counted["confusion"]).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "said"),
+    [
+        (PIXELS, np.array([0, 1, 4]), "labels run from 0 to 4, but the model has 4 classes: labels must be in 0..3"),
+        (PIXELS, np.array([0, -1, 2]), "labels run from -1 to 2"),
+        (PIXELS, np.array([0, 1]), "labels must be integers"),
+        (PIXELS, np.array([0.0, 1.0, 2.0]), "labels must be integers"),
+        (PIXELS.astype(np.float32), np.array([0, 1, 2]), "images must be uint8"),
+        (np.zeros((3, 5, 5, 1), np.uint8), np.array([0, 1, 2]), r"images are \(5, 5, 1\) after preprocessing"),
+        (np.zeros((0, 2, 2, 1), np.uint8), np.zeros(0, np.int64), "holds no items"),
+    ],
+)
+def test_images_and_labels_that_do_not_fit_are_refused(tmp_path: Path, images: Any, labels: Any, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        accuracy(FakeEngine(), Accuracy(*files(tmp_path, images, labels)))
+
+
+def test_a_file_that_is_no_array_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "images.npy").write_bytes(b"not an array")
+    with pytest.raises(InvalidInput, match="cannot be read as a .npy file"):
+        accuracy(FakeEngine(), Accuracy(str(tmp_path / "images.npy"), str(tmp_path / "images.npy")))
+
+
+def test_predict_writes_dequantized_outputs_in_order(tmp_path: Path) -> None:
+    images, _ = files(tmp_path, PIXELS, np.zeros(3, np.int64))
+    scenario = Predict(images, str(tmp_path / "out.npy"), Preprocessing(scale=(0.5,)))
+    done: list[tuple[int, int]] = []
+    predict(FakeEngine(), scenario, on_progress=lambda *progress: done.append(progress))
+    written = np.load(tmp_path / "out.npy")
+    assert written.dtype == np.float32
+    assert np.array_equal(written, PIXELS.reshape(3, 4) * 0.5)
+    assert done[0] == (0, 3)
