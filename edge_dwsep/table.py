@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
-__all__ = ["print_runs"]
+__all__ = ["console", "print_runs"]
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def print_runs(console: Console, runs: Sequence[Mapping[str, Any]]) -> None:
+WIDE = 160
+"""Columns of what is not a terminal: nothing need be wrapped in a file."""
+
+
+def console() -> Console:
+    """Standard output, as wide as the terminal or, where it is none, as wide as a table needs."""
+    from rich.console import Console
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
+    return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]]) -> None:
     """Print one row a run; columns that no run has a value for are left out.
 
     Args:
-        console: where to.
+        screen: where to.
         runs: records as in results.json.
     """
     from rich.table import Table
+    from rich.text import Text
 
-    columns = [
-        ("variant", "left", lambda run: run["variant"]),
-        ("engine", "left", lambda run: run["engine"]),
-        ("size", "right", lambda run: f"{run['file_bytes'] / 1000:,.0f} kB"),
-        ("p50 ms [95 %]", "right", _p50),
-        ("p90 ms", "right", lambda run: _milliseconds(run["latency"] and run["latency"]["p90_ms"])),
-        ("accuracy [95 %]", "right", _accuracy),
-        ("agrees with float", "right", _agreement),
-        ("note", "left", _note),
+    columns: list[tuple[str, Literal["left", "right"], bool, Callable[[Mapping[str, Any]], str]]] = [
+        ("variant", "left", True, lambda run: str(run["variant"])),
+        ("engine", "left", True, lambda run: str(run["engine"])),
+        ("size", "right", True, lambda run: f"{run['file_bytes'] / 1000:,.0f} kB"),
+        ("p50 ms [95 %]", "right", False, _p50),
+        ("p90 ms", "right", True, lambda run: _milliseconds(run["latency"] and run["latency"]["p90_ms"])),
+        ("accuracy [95 %]", "right", False, _accuracy),
+        ("agrees with float", "right", False, _agreement),
+        ("note", "left", False, _note),
     ]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    rows = [[cell(run) for _, _, cell in columns] for run in runs]
+    rows = [[cell(run) for _, _, _, cell in columns] for run in runs]
     shown = [index for index in range(len(columns)) if any(row[index] for row in rows)]
     for index in shown:
-        title, justify, _ = columns[index]
-        table.add_column(title, justify=justify, no_wrap=title != "note")  # type: ignore[arg-type]
+        title, justify, whole, _ = columns[index]
+        table.add_column(Text(title), justify=justify, no_wrap=whole)
     for row in rows:
-        table.add_row(*(row[index] for index in shown))
-    console.print(table, markup=False)
+        table.add_row(*(Text(row[index]) for index in shown))
+    screen.print(table)
 
 
 def _milliseconds(value: float | None) -> str:

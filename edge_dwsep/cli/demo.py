@@ -39,15 +39,12 @@ def demo(output: Path, as_json: bool) -> int:
 
         click.echo(json.dumps(results))
     else:
-        from rich.console import Console
+        from edge_dwsep.table import console, print_runs
 
-        from edge_dwsep.table import print_runs
-
-        console = Console()
-        print_runs(console, results["runs"])
+        print_runs(console(), results["runs"])
         reference = results["reference"]
-        console.print(f"{reference['name']} itself: {100 * reference['top1']:.1f} % of {results['data']['count']} images")
-        console.print(f"report: {output / 'report.html'}   raw samples: {output / 'results.json'}", soft_wrap=True)
+        click.echo(f"{reference['name']} itself: {100 * reference['top1']:.1f} % of {results['data']['count']} images")
+        click.echo(f"report: {output / 'report.html'}   raw samples: {output / 'results.json'}")
     for failure in failures:
         click.echo(f"edge-dwsep: {failure['variant']} failed: {failure['error']}", err=True)
     return 1 if failures else 0

@@ -54,11 +54,9 @@ def measure_and_show(
 
         click.echo(json.dumps(results))
     else:
-        from rich.console import Console
+        from edge_dwsep.table import console, print_runs
 
-        from edge_dwsep.table import print_runs
-
-        print_runs(Console(), results["runs"])
+        print_runs(console(), results["runs"])
     failures = [run for run in results["runs"] if run["status"] != "ok"]
     for failure in failures:
         click.echo(f"edge-dwsep: {failure['variant']} on {failure['engine']} failed: {failure['error']}", err=True)
