@@ -84,7 +84,7 @@ def export(
     if as_json:
         import json
 
-        click.echo(json.dumps([{"file": str(item.file), **(item.manifest.to_json() if item.manifest else {})} for item in artifacts]))
+        click.echo(json.dumps([{"path": str(item.file), **(item.manifest.to_json() if item.manifest else {})} for item in artifacts]))
     else:
         for item in artifacts:
             parity = item.manifest.parity if item.manifest else None

@@ -11,6 +11,9 @@ from dwsep_export.tflite_weights import HYBRID_VERSIONS, MIN_ELEMENTS
 
 CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "Conv", "DepthwiseConv"})
 
+STATIC_DTYPES = {Format.TFLITE: "int8", Format.ONNX: "uint8"}
+"""Dtype of weights and activations of w8a8; why ONNX's is unsigned stands in :mod:`dwsep_export.onnx_static`."""
+
 
 def require_promises(recipe: Recipe, facts: GraphFacts) -> None:
     """Check dtypes of kernels, activations, inputs and outputs against a recipe.
@@ -31,9 +34,9 @@ def require_promises(recipe: Recipe, facts: GraphFacts) -> None:
                 f"{recipe.name}: a {kernel.operator} kernel of {kernel.elements} elements is {kernel.dtype}, "
                 f"{expected} is promised"
             )
-        if expected == "int8" and kernel.operator in CONVOLUTIONS and not kernel.per_channel:
+        if recipe.scheme is Scheme.W8A8 and kernel.operator in CONVOLUTIONS and not kernel.per_channel:
             raise BrokenPromise(f"{recipe.name}: a {kernel.operator} kernel has one scale, one a channel is promised")
-    activations = "int8" if recipe.scheme is Scheme.W8A8 else "float32"
+    activations = STATIC_DTYPES[recipe.format] if recipe.scheme is Scheme.W8A8 else "float32"
     wrong = sorted(facts.activation_dtypes - {activations})
     if wrong:
         raise BrokenPromise(f"{recipe.name}: activations are {', '.join(wrong)}, {activations} is promised")
@@ -44,7 +47,7 @@ def require_promises(recipe: Recipe, facts: GraphFacts) -> None:
 
 def _kernel_dtype(recipe: Recipe, kernel: Kernel) -> str:
     if recipe.scheme is Scheme.W8A8:
-        return "int8"
+        return STATIC_DTYPES[recipe.format]
     if recipe.scheme is Scheme.FLOAT16:
         return "float16"
     if recipe.scheme is Scheme.W8_DYNAMIC and recipe.format is Format.TFLITE:

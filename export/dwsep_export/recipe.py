@@ -22,7 +22,7 @@ class Scheme(str, Enum):
     """Quantization schemes, named by what is integer.
 
     FLOAT32: nothing. FLOAT16: constants stored in half precision, computed in float32. W8_DYNAMIC: int8 weights,
-    activations quantized as they are computed. W8A8: int8 weights and activations, calibrated.
+    activations quantized as they are computed. W8A8: 8-bit weights and activations, calibrated.
     """
 
     FLOAT32 = "float32"

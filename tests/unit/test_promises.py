@@ -31,7 +31,7 @@ KEPT: list[tuple[str, GraphFacts]] = [
     ("tflite-float16", facts(HALF_CONV)),
     ("tflite-w8-dynamic", facts(INT8_CONV, FLOAT_DEPTHWISE, SMALL_FLOAT_CONV)),
     ("tflite-w8a8", facts(INT8_CONV, INT8_DEPTHWISE, activation="int8")),
-    ("onnx-w8a8", facts(Kernel("MatMul", "int8", 9, per_channel=False), activation="int8")),
+    ("onnx-w8a8", facts(Kernel("MatMul", "uint8", 9, per_channel=False), activation="uint8")),
 ]
 
 
@@ -50,6 +50,7 @@ def test_a_graph_as_promised_passes(name: str, found: GraphFacts) -> None:
         ("tflite-w8-dynamic", facts(INT8_CONV, INT8_DEPTHWISE), "is int8, float32 is promised"),
         ("tflite-w8-dynamic", facts(INT8_CONV, activation="int8"), "activations are int8, float32 is promised"),
         ("tflite-w8a8", facts(INT8_CONV, FLOAT_DEPTHWISE, activation="int8"), "is float32, int8 is promised"),
+        ("onnx-w8a8", facts(Kernel("Conv", "int8", 9, per_channel=True)), "is int8, uint8 is promised"),
         ("tflite-w8a8", facts(INT8_CONV), "activations are float32, int8 is promised"),
         (
             "tflite-w8a8",
