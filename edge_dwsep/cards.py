@@ -88,7 +88,7 @@ def write_checkpoint(
                 "data": test.name,
                 "count": len(test),
                 "top1": correct / len(test),
-                "top1_interval": wilson_interval(correct, len(test)),
+                "top1_interval": list(wilson_interval(correct, len(test))),
             },
             "file": {"name": file.name, "sha256": sha256_of(file), "bytes": file.stat().st_size},
             "weights_sha256": weights_sha256(model),

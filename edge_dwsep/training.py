@@ -106,7 +106,7 @@ def train(
     targets = keras.utils.to_categorical(images.labels, len(images.class_names))
     for epoch in range(first_epoch, plan.epochs):
         rng = np.random.default_rng((plan.seed, epoch))
-        keras.utils.set_random_seed(plan.seed + epoch)
+        _seed_dropout(model, plan.seed, epoch)
         order = rng.permutation(len(images))
         pixels = augment(padded[order], rng)
         losses = []
@@ -150,6 +150,13 @@ def augment(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
         (lefts[:, np.newaxis] + square)[:, np.newaxis, :],
     ] = 0
     return moved
+
+
+def _seed_dropout(model: Any, seed: int, epoch: int) -> None:
+    """Keras saves no state of dropout's random numbers: set it by the epoch, so that a resumed training has the same."""
+    for layer in model.layers:
+        if hasattr(layer, "seed_generator"):
+            layer.seed_generator.state.assign([seed, epoch])
 
 
 def _untrained(plan: TrainingPlan, images: LabelledImages) -> Any:

@@ -53,7 +53,7 @@ def load_npz(path: Path) -> LabelledImages:
         InvalidData: the file is missing, damaged, or lacks an array.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             images, labels = arrays["images"], arrays["labels"]
     except FileNotFoundError:
         raise InvalidData(f"data file {path} does not exist") from None

@@ -53,7 +53,7 @@ def accuracy(engine: Engine, scenario: Accuracy, *, on_progress: Progress = lamb
         if not index:
             classes = len(outputs) - scenario.label_offset
             _require_labels_below(classes, labels)
-        order = np.argsort(-outputs, kind="stable")[:TOP_K] - scenario.label_offset
+        order = np.argsort(-outputs.astype(np.float64), kind="stable")[:TOP_K] - scenario.label_offset
         predictions[index] = order[0]
         top5_correct += int(labels[index] in order)
         if index % CHUNK == 0:
