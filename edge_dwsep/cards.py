@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["checkpoint_name", "write_checkpoint"]
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
@@ -97,6 +96,6 @@ def write_checkpoint(
         }
         staged_card = staging / f"{name}{CARD_SUFFIX}"
         staged_card.write_text(json_text(card), encoding="utf-8")
-        os.replace(file, folder / file.name)
-        os.replace(staged_card, folder / staged_card.name)
+        file.replace(folder / file.name)
+        staged_card.replace(folder / staged_card.name)
     return card

@@ -29,7 +29,7 @@ def weights_sha256(model: keras.Model) -> str:
     """Hash of all weights in order, whatever file they came from."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight))
+        digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
 
 
@@ -64,16 +64,17 @@ def _layers(model: Any) -> list[Any]:
 
 def _layer_macs(layer: Any) -> int:
     kind = type(layer).__name__
-    if kind in ("Conv2D", "DepthwiseConv2D", "Conv1D", "DepthwiseConv1D"):
-        return math.prod(layer.kernel.shape) * _positions(layer.output)
+    if kind in {"Conv2D", "DepthwiseConv2D", "Conv1D", "DepthwiseConv1D", "Dense"}:
+        return _elements(layer.kernel) * _positions(layer.output)
     if kind == "SeparableConv2D":
-        kernels = math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
-        return kernels * _positions(layer.output)
-    if kind in ("Conv2DTranspose", "Conv1DTranspose"):
-        return math.prod(layer.kernel.shape) * _positions(layer.input)
-    if kind == "Dense":
-        return math.prod(layer.kernel.shape) * _positions(layer.output)
+        return (_elements(layer.depthwise_kernel) + _elements(layer.pointwise_kernel)) * _positions(layer.output)
+    if kind in {"Conv2DTranspose", "Conv1DTranspose"}:
+        return _elements(layer.kernel) * _positions(layer.input)
     return 0
+
+
+def _elements(kernel: Any) -> int:
+    return math.prod(int(size) for size in kernel.shape)
 
 
 def _positions(tensor: Any) -> int:

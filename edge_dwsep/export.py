@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["export_source", "noise", "predictions_of"]
+__all__ = ["export_request", "export_source", "noise", "predictions_of"]
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,6 +50,13 @@ def export_source(
     Raises:
         DwsepError: see :func:`dwsep_export.export_model`.
     """
+    on_step("run the Keras model")
+    request = export_request(source, data, preprocessing)
+    return export_model(request, recipes, folder, on_step=on_step, on_failure=on_failure)
+
+
+def export_request(source: ModelSource, data: DataSource, preprocessing: Preprocessing | None = None) -> ExportRequest:
+    """What export needs to know of a model source and a data set; see :func:`export_source`."""
     applied = preprocessing or source.preprocessing or Preprocessing()
     images = data.evaluation.images[:VERIFICATION_COUNT]
     _require_fit(source, applied, images)
@@ -60,8 +67,7 @@ def export_source(
         count=len(data.calibration_indices),
         indices=tuple(int(index) for index in data.calibration_indices),
     )
-    on_step("run the Keras model")
-    request = ExportRequest(
+    return ExportRequest(
         model=source.model,
         facts=source.facts,
         preprocessing=applied,
@@ -69,7 +75,6 @@ def export_source(
         reference=Reference.of(source.model, data.evaluation.name, data.evaluation.sha256, images, applied),
         calibration=CalibrationImages(data.calibration.images, origin),
     )
-    return export_model(request, recipes, folder, on_step=on_step, on_failure=on_failure)
 
 
 def predictions_of(source: ModelSource, data: LabelledImages) -> NDArray[np.int64]:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["AccuracySettings", "EvaluationFiles", "LatencySettings", "measure_accuracy", "measure_latency", "run_record"]
+__all__ = [
+    "AccuracySettings",
+    "EvaluationFiles",
+    "LatencySettings",
+    "measure_accuracy",
+    "measure_latency",
+    "run_record",
+]
 
 import tempfile
 from collections.abc import Callable

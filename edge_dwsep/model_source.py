@@ -41,7 +41,11 @@ class ModelSource:
 
 
 def open_model(
-    name: str, *, alpha: float | None = None, input_shape: tuple[int, int, int] | None = None, classes: int | None = None
+    name: str,
+    *,
+    alpha: float | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
 ) -> ModelSource:
     """Build or load a model.
 

@@ -62,7 +62,8 @@ class Progress:
         if self._rich is not None:
             self._rich.update(self._task, description=name, advance=1 if self._step else 0)
         elif not self._quiet:
-            print(f"{self._title}: {name}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"{self._title}: {name}\n")
+            sys.stderr.flush()
         self._step = name
 
     def set(self, done: int, name: str = "") -> None:

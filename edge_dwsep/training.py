@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["EpochReport", "TrainingPlan", "train"]
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -149,11 +148,12 @@ def augment(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
         (tops[:, np.newaxis] + square)[:, :, np.newaxis],
         (lefts[:, np.newaxis] + square)[:, np.newaxis, :],
     ] = 0
-    return moved
+    blank: NDArray[np.uint8] = moved
+    return blank
 
 
 def _seed_dropout(model: Any, seed: int, epoch: int) -> None:
-    """Keras saves no state of dropout's random numbers: set it by the epoch, so that a resumed training has the same."""
+    """Set the state of dropout's random numbers, which Keras does not save: a resumed training has the same ones."""
     for layer in model.layers:
         if hasattr(layer, "seed_generator"):
             layer.seed_generator.state.assign([seed, epoch])
@@ -201,5 +201,5 @@ def _save(state: Path, model: Any, identity: dict[str, Any], epoch: int) -> None
     model.save(state / name)
     part = state / f"{STATE_JSON}.part"
     part.write_text(json.dumps({"identity": identity, "epoch": epoch, "model": name}))
-    os.replace(part, state / STATE_JSON)
+    part.replace(state / STATE_JSON)
     (state / f"epoch-{epoch - 1}.keras").unlink(missing_ok=True)

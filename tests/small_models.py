@@ -32,7 +32,9 @@ def small_tflite() -> bytes:
     graph = schema.SubGraphT()
     graph.name = b"main"
     shapes = [(1, SIDE, SIDE, 1), (CLASSES, SIDE, SIDE, 1), (CLASSES,), (1, 1, 1, CLASSES)]
-    graph.tensors = [_tensor(schema, name, shape, buffer) for name, shape, buffer in zip(b"xkby", shapes, (0, 1, 2, 0))]
+    graph.tensors = [
+        _tensor(schema, name, shape, buffer) for name, shape, buffer in zip(b"xkby", shapes, (0, 1, 2, 0), strict=True)
+    ]
     operator = schema.OperatorT()
     operator.opcodeIndex = 0
     operator.inputs, operator.outputs = [0, 1, 2], [3]

@@ -1,4 +1,4 @@
-"""Files on a device by their content: ``<root>/blobs/<sha256><suffix>``, sent once and never matched by name or size."""
+"""Files on a device by their content: ``<root>/blobs/<sha256><suffix>``, sent once, never matched by name or size."""
 
 from __future__ import annotations
 

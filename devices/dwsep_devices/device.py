@@ -12,19 +12,23 @@ from dwsep_runtime.spawn import Completed
 
 
 class Device(Protocol):
-    """A target that runs commands and holds files.
+    """A target that runs commands and holds files."""
 
-    Attributes:
-        name: what the user calls it.
-        root: folder on the device that is ours; everything pushed lies below it.
-        runtime_command: program and arguments on the device that run a job given on standard input.
-        runtime_environment: variables that every process of the runtime needs on the device.
-    """
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
 
-    name: str
-    root: str
-    runtime_command: Sequence[str]
-    runtime_environment: Mapping[str, str]
+    @property
+    def root(self) -> str:
+        """Folder on the device that is ours; everything pushed lies below it."""
+
+    @property
+    def runtime_command(self) -> Sequence[str]:
+        """Program and arguments on the device that run a job given on standard input."""
+
+    @property
+    def runtime_environment(self) -> Mapping[str, str]:
+        """Variables that every process of the runtime needs on the device."""
 
     def run(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["LocalDevice"]
 
-import os
 import shutil
 import sys
 import tempfile
@@ -59,7 +58,7 @@ class LocalDevice:
             shutil.copyfile(local, part)
             if sha256_of(part) != sha256:
                 raise TransientDeviceError(f"local: {local} changed while it was copied; try again")
-            os.replace(part, target)
+            part.replace(target)
         except OSError as error:
             raise PermanentDeviceError(f"local: {local} could not be copied to {target}: {error.strerror}") from error
         finally:
@@ -71,7 +70,7 @@ class LocalDevice:
         part = local.with_name(f"{local.name}.part")
         try:
             shutil.copyfile(remote, part)
-            os.replace(part, local)
+            part.replace(local)
         except OSError as error:
             raise PermanentDeviceError(f"local: {remote} could not be copied to {local}: {error.strerror}") from error
         finally:

@@ -57,31 +57,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ[DEBUG_VARIABLE] = "1"
     try:
         code = cli.main(given, prog_name="edge-dwsep", standalone_mode=False)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except Exception as error:
+        if debug and not isinstance(error, (click.ClickException, click.exceptions.Exit)):
+            raise
+        return _report(error)
+    except KeyboardInterrupt:
         if debug:
             raise
-        click.echo("edge-dwsep: interrupted; nothing half-written was left behind", err=True)
-        return EXIT_INTERRUPTED
-    except click.ClickException as error:
+        return _report(click.Abort())
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: Exception) -> int:
+    """Say in one line what went wrong, and give the exit code for it."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    except DwsepError as error:
-        if debug:
-            raise
-        click.echo(f"edge-dwsep: {error}", err=True)
+    if isinstance(error, BrokenPipeError):  # the reader of our output, a pager for one, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
-    except BrokenPipeError:  # the reader of our output, a pager for one, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return EXIT_FAILED
-    except Exception as error:
-        if debug:
-            raise
-        detail = " ".join(str(error).split())[:300]
-        click.echo(
-            f"edge-dwsep: internal error: {type(error).__name__}: {detail}; run again with --debug for the traceback",
-            err=True,
-        )
-        return EXIT_INTERNAL
-    return code if isinstance(code, int) else 0
+    if isinstance(error, click.Abort):
+        said, code = "interrupted; nothing half-written was left behind", EXIT_INTERRUPTED
+    elif isinstance(error, DwsepError):
+        said, code = str(error), EXIT_FAILED
+    else:
+        detail = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        said, code = f"internal error: {detail}; run again with --debug for the traceback", EXIT_INTERNAL
+    click.echo(f"edge-dwsep: {said}", err=True)
+    return code

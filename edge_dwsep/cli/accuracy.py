@@ -26,8 +26,12 @@ from edge_dwsep.cli.options import (
 @engine_option
 @threads_option
 @preprocessing_options
-@click.option("--timeout", type=click.FloatRange(1), default=3600.0, show_default=True, help="Seconds that a run may take.")
-@click.option("--output", type=click.Path(path_type=Path), help="Write results, predictions included, to this JSON file.")
+@click.option(
+    "--timeout", type=click.FloatRange(1), default=3600.0, show_default=True, help="Seconds that a run may take."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Write results, predictions included, to this JSON file."
+)
 @json_option
 def accuracy(
     artifacts: tuple[Path, ...],

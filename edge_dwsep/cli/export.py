@@ -25,14 +25,18 @@ if TYPE_CHECKING:
     multiple=True,
     help="FORMAT-SCHEME, such as tflite-w8a8 or onnx-float32; repeatable. [default: all six]",
 )
-@click.option("--io", default="float32", show_default=True, help="Inputs and outputs of tflite-w8a8: float32, int8 or uint8.")
+@click.option(
+    "--io", default="float32", show_default=True, help="Inputs and outputs of tflite-w8a8: float32, int8 or uint8."
+)
 @click.option("--alpha", type=float, help="Width multiplier, for an architecture. [default: 1.0]")
 @click.option("--resolution", type=int, help="Height and width of the input, for an architecture. [default: 224]")
 @click.option("--channels", type=int, help="Channels of the input, for an architecture. [default: 3]")
 @click.option("--classes", type=int, help="For an architecture. [default: 1000]")
 @data_option("Images to calibrate and verify on (different ones)")
 @preprocessing_options
-@click.option("--output", type=click.Path(path_type=Path), default=Path(), show_default=True, help="Folder for the files.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path(), show_default=True, help="Folder for the files."
+)
 @json_option
 def export(
     model: str,
@@ -80,11 +84,17 @@ def export(
             on_failure=lambda recipe, error: failures.append((recipe, error)),
         )
     if data is None:
-        click.echo("edge-dwsep: verified on noise, for want of --data: good for latency, says nothing of accuracy", err=True)
+        click.echo(
+            "edge-dwsep: verified on noise, for want of --data: good for latency, says nothing of accuracy", err=True
+        )
     if as_json:
         import json
 
-        click.echo(json.dumps([{"path": str(item.file), **(item.manifest.to_json() if item.manifest else {})} for item in artifacts]))
+        click.echo(
+            json.dumps(
+                [{"path": str(item.file), **(item.manifest.to_json() if item.manifest else {})} for item in artifacts]
+            )
+        )
     else:
         for item in artifacts:
             parity = item.manifest.parity if item.manifest else None

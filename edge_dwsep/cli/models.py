@@ -43,12 +43,17 @@ def list_models(as_json: bool) -> None:
             for family in families
         ]
         entries += [
-            {"name": item.name, "kind": "checkpoint", "architecture": item.card["architecture"], "accuracy": item.card["accuracy"]}
+            {
+                "name": item.name,
+                "kind": "checkpoint",
+                "architecture": item.card["architecture"],
+                "accuracy": item.card["accuracy"],
+            }
             for item in trained
         ]
         click.echo(json.dumps(entries))
         return
-    width = max(len(item.name) for item in (*families, *trained))
+    width = max(len(name) for name in (*ARCHITECTURES, *checkpoint_names()))
     for family in families:
         click.echo(f"{family.name:{width}}  architecture  {family.summary} ({family.paper})")
     for item in trained:
@@ -85,7 +90,9 @@ def show(
     if "card" in facts:
         accuracy = facts["card"]["accuracy"]
         low, high = accuracy["top1_interval"]
-        click.echo(f"{'accuracy':15} {100 * accuracy['top1']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] on {accuracy['data']}")
+        click.echo(
+            f"{'accuracy':15} {100 * accuracy['top1']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] on {accuracy['data']}"
+        )
         click.echo(f"{'made by':15} {facts['card']['command']}")
 
 
@@ -93,8 +100,12 @@ def show(
 @click.argument("architecture", default="mobilenet_v1")
 @click.option("--alpha", type=float, default=0.25, show_default=True, help="Width multiplier.")
 @click.option("--epochs", type=click.IntRange(1), default=60, show_default=True, help="Passes over the 60,000 images.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of weights, order and augmentation.")
-@click.option("--output", type=click.Path(path_type=Path), default=Path(), show_default=True, help="Folder for the checkpoint.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Of weights, order and augmentation."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path(), show_default=True, help="Folder for the checkpoint."
+)
 @click.option("--state", type=click.Path(path_type=Path), help="Folder to resume from. [default: OUTPUT/training-NAME]")
 @json_option
 def train_model(
@@ -130,7 +141,9 @@ def train_model(
             if not sys.stderr.isatty():
                 click.echo(f"{note}, {report.seconds:.0f} s", err=True)
 
-        model = train(plan, data["train"], folder, on_batch=lambda done, total: progress.set(done, note), on_epoch=on_epoch)
+        model = train(
+            plan, data["train"], folder, on_batch=lambda done, total: progress.set(done, note), on_epoch=on_epoch
+        )
     command = f"edge-dwsep models train {architecture} --alpha {alpha:g} --epochs {epochs} --seed {seed}"
     card = write_checkpoint(model, plan, data, output, command=command)
     if state is None:

@@ -43,7 +43,9 @@ def preprocessing_options(function: Function) -> Function:
     for option in (
         click.option("--pad", is_flag=True, help="Centre smaller images in a black frame of the model's input size."),
         click.option("--offset", help="What is added then: a number, or one a channel, such as -1. [default: 0]"),
-        click.option("--scale", help="Factor of 0-255 pixels: a number, or one a channel, such as 0.00784. [default: 1]"),
+        click.option(
+            "--scale", help="Factor of 0-255 pixels: a number, or one a channel, such as 0.00784. [default: 1]"
+        ),
     ):
         function = option(function)
     return function

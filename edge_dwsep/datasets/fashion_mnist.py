@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 60,000 + 10,000 photos of clothes, 28x28 grey, ten classes (Xiao et al. 2017, arXiv:1708.07747; MIT)."""
+"""Fashion-MNIST: 60,000 + 10,000 photos of clothes, 28x28 grey, ten classes (Xiao et al. 2017, arXiv:1708.07747)."""
 
 from __future__ import annotations
 

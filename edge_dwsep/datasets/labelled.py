@@ -49,7 +49,7 @@ class LabelledImages:
     @property
     def sha256(self) -> str:
         """Hash of image bytes followed by labels as little-endian int64."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.images))
+        digest = hashlib.sha256(np.ascontiguousarray(self.images).tobytes())
         digest.update(self.labels.astype("<i8").tobytes())
         return digest.hexdigest()
 
@@ -83,4 +83,3 @@ class LabelledImages:
                 raise InvalidData(f"class {label} of {self.name!r} has {len(members)} images, {part} are needed")
             chosen.append(rng.choice(members, part, replace=False))
         return np.sort(np.concatenate(chosen)).astype(np.int64)
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["CALIBRATION", "EVALUATION", "SEED", "draw", "load_sample", "save_npz"]
 
 import io
-import os
 from importlib import resources
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def save_npz(data: LabelledImages, path: Path) -> None:
     part = path.with_name(f"{path.name}.part")
     with part.open("wb") as file:
         np.savez_compressed(file, images=data.images, labels=data.labels)
-    os.replace(part, path)
+    part.replace(path)
 
 
 def load_npz(path: Path) -> LabelledImages:
@@ -61,4 +60,6 @@ def load_npz(path: Path) -> LabelledImages:
         raise InvalidData(f"{path} lacks an array: {error.args[0]}; it needs 'images' and 'labels'") from error
     except Exception as error:  # NumPy and zipfile raise many types for damaged files
         raise InvalidData(f"{path} cannot be read as an .npz file: {error}") from error
-    return LabelledImages(path.stem, images[..., np.newaxis] if images.ndim == 3 else images, labels.astype(np.int64, copy=False))
+    return LabelledImages(
+        path.stem, images[..., np.newaxis] if images.ndim == 3 else images, labels.astype(np.int64, copy=False)
+    )

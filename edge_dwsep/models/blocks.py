@@ -75,7 +75,7 @@ def depthwise_separable(x: Any, filters: int, *, strides: int, block_id: int) ->
 
 
 def inverted_residual(x: Any, filters: int, *, strides: int, expansion: int, block_id: int) -> Any:
-    """MobileNet V2's block: pointwise expansion, depthwise 3x3, linear pointwise projection, and a sum where shapes allow.
+    """MobileNet V2's block: pointwise expansion, depthwise 3x3, linear projection, and a sum where shapes allow.
 
     Source: Sandler et al., "MobileNetV2" (2018), figure 4(d) and table 1.
 

@@ -30,9 +30,7 @@ def mobilenet_v1(alpha: float, input_shape: tuple[int, int, int], classes: int, 
     from keras import layers
 
     inputs = keras.Input(input_shape)
-    x = conv_batch_norm(
-        inputs, int(32 * alpha), 3, strides=2, name="conv1", bn_name="conv1_bn", relu_name="conv1_relu"
-    )
+    x = conv_batch_norm(inputs, int(32 * alpha), 3, strides=2, name="conv1", bn_name="conv1_bn", relu_name="conv1_relu")
     for block_id, (filters, strides) in enumerate(BLOCKS, start=1):
         x = depthwise_separable(x, int(filters * alpha), strides=strides, block_id=block_id)
     x = layers.GlobalAveragePooling2D(keepdims=True, name="global_average_pooling2d")(x)

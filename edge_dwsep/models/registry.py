@@ -84,7 +84,9 @@ def build(
     if not (math.isfinite(alpha) and alpha > 0):
         raise InvalidInput(f"alpha must be a positive number, received {alpha}; usual are 0.25, 0.35, 0.5, 0.75, 1.0")
     if alpha < family.smallest_alpha:
-        raise InvalidInput(f"alpha={alpha} leaves {name} a layer without channels; use at least {family.smallest_alpha}")
+        raise InvalidInput(
+            f"alpha={alpha} leaves {name} a layer without channels; use at least {family.smallest_alpha}"
+        )
     if len(input_shape) != 3 or min(input_shape) < 1:
         raise InvalidInput(f"input_shape must be (height, width, channels), all positive, received {input_shape}")
     if min(input_shape[:2]) < family.total_stride:

@@ -12,7 +12,14 @@ DwsepError
 
 from __future__ import annotations
 
-__all__ = ["BrokenPromise", "ConversionError", "InvalidRecipe", "OutputNotWritable", "StaleArtifact", "UnsupportedModel"]
+__all__ = [
+    "BrokenPromise",
+    "ConversionError",
+    "InvalidRecipe",
+    "OutputNotWritable",
+    "StaleArtifact",
+    "UnsupportedModel",
+]
 
 from dwsep_runtime.errors import DwsepError, InvalidInput
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["CalibrationImages", "ExportRequest", "export_model"]
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -163,11 +162,17 @@ def _make(
         facts = TFLiteGraph(content).facts()
         oldest, warnings = oldest_tflite(facts.versioned_operators), []
     else:
-        model = lowering.onnx if recipe.scheme is Scheme.FLOAT32 else quantize_onnx(lowering.onnx, lowering.calibration_inputs)
+        model = (
+            lowering.onnx
+            if recipe.scheme is Scheme.FLOAT32
+            else quantize_onnx(lowering.onnx, lowering.calibration_inputs)
+        )
         content = model.SerializeToString()
         facts = onnx_facts(model)
         oldest = oldest_onnxruntime(opset_of(model), model.ir_version)
-        warnings = [f"{recipe.name}: {node} was not folded into its convolution" for node in unfused_nodes(lowering.onnx)]
+        warnings = [
+            f"{recipe.name}: {node} was not folded into its convolution" for node in unfused_nodes(lowering.onnx)
+        ]
     require_promises(recipe, facts)
     file.write_bytes(content)
     return file, facts, oldest, warnings
@@ -200,8 +205,8 @@ def _finish(
     final = folder / file.name
     # An old manifest must never stand beside a new file, nor the other way round.
     manifest_path(final).unlink(missing_ok=True)
-    os.replace(file, final)
-    os.replace(staged_manifest, manifest_path(final))
+    file.replace(final)
+    staged_manifest.replace(manifest_path(final))
     return open_artifact(final)
 
 
@@ -217,7 +222,12 @@ def _manifest(
     versions = {name: metadata.version(name) for name in TOOLS}
     return Manifest(
         model=request.facts,
-        recipe={"name": recipe.name, "format": recipe.format.value, "scheme": recipe.scheme.value, "io": recipe.io.value},
+        recipe={
+            "name": recipe.name,
+            "format": recipe.format.value,
+            "scheme": recipe.scheme.value,
+            "io": recipe.io.value,
+        },
         file={"name": file.name, "sha256": sha256_of(file), "bytes": file.stat().st_size},
         inputs=facts.inputs,
         outputs=facts.outputs,

@@ -64,7 +64,8 @@ def require_exportable(model: keras.Model) -> None:
     shape = tuple(model.inputs[0].shape)
     if len(shape) != 4 or None in shape[1:]:
         raise UnsupportedModel(
-            f"model {model.name!r} takes input {shape}; export takes (batch, height, width, channels), all but batch fixed"
+            f"model {model.name!r} takes input {shape}; "
+            "export takes (batch, height, width, channels), all but batch fixed"
         )
     output = tuple(model.outputs[0].shape)
     if len(output) != 2 or output[1] is None:

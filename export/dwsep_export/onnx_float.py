@@ -48,7 +48,9 @@ def export_to_onnx(model: keras.Model) -> onnx.ModelProto:
             model.export(path, format="onnx", input_signature=signature, opset_version=OPSET, verbose=False)
             slim: onnx.ModelProto = onnxslim.slim(onnx.load(path))
     except Exception as error:  # tf2onnx and onnxslim raise what they please
-        raise ConversionError(f"{model.name!r} cannot be exported to ONNX: {' '.join(str(error).split())[:300]}") from error
+        raise ConversionError(
+            f"{model.name!r} cannot be exported to ONNX: {' '.join(str(error).split())[:300]}"
+        ) from error
     return slim
 
 

@@ -54,7 +54,7 @@ def onnx_facts(model: onnx.ModelProto) -> GraphFacts:
 
 def opset_of(model: onnx.ModelProto) -> int:
     """Version of the standard operator set that a model needs."""
-    return next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+    return next(int(item.version) for item in model.opset_import if item.domain in ("", "ai.onnx"))
 
 
 def _operator(node: onnx.NodeProto, kernel: onnx.TensorProto) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def quantize_onnx(model: onnx.ModelProto, inputs: NDArray[np.float32]) -> onnx.ModelProto:
-    """Quantize with onnxruntime: ranges by minimum and maximum, uint8 activations and weights, zero points of their own.
+    """Quantize with onnxruntime: ranges by minimum and maximum, uint8 activations and weights.
 
     Signed weights would be the faster pair, but ONNX Runtime sums their products in 16 bits on x86 processors without
     VNNI and overflows there, which costs points of accuracy on one machine and none on the next. Unsigned weights are

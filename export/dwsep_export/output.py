@@ -6,7 +6,6 @@ __all__ = ["json_text", "staging_folder", "write_text"]
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -58,4 +57,4 @@ def write_text(path: Path, text: str) -> None:
     with staging_folder(path.parent) as staging:
         part = staging / path.name
         part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        part.replace(path)

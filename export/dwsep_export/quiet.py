@@ -59,7 +59,11 @@ def load_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet():
         import keras
-        import tensorflow  # noqa: F401  # what it prints when first imported is dropped here
+        import tensorflow as tf
+
+        tf.get_logger().setLevel(logging.ERROR)
     backend = keras.backend.backend()
     if backend != "tensorflow":
-        raise UnsupportedModel(f"Keras runs on {backend} here, only tensorflow can be exported; set KERAS_BACKEND=tensorflow")
+        raise UnsupportedModel(
+            f"Keras runs on {backend} here, only tensorflow can be exported; set KERAS_BACKEND=tensorflow"
+        )

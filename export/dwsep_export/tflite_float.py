@@ -35,13 +35,14 @@ def lower_to_tflite(model: keras.Model) -> bytes:
 
     shape = (1, *model.inputs[0].shape[1:])
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)], autograph=False)
     def inference(images: object) -> object:
         return model(images, training=False)
 
     try:
         with quiet():
-            converter = tf.lite.TFLiteConverter.from_concrete_functions([inference.get_concrete_function()])
+            signature = [tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)]
+            traced = tf.function(inference, input_signature=signature, autograph=False)
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()])
             lowered: bytes = converter.convert()
     except Exception as error:  # the converter raises ConverterError, ValueError, RuntimeError and more
         raise ConversionError(f"TensorFlow's converter cannot lower {model.name!r}: {_first_line(error)}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["GraphFacts", "TFLiteGraph", "Kernel", "constant_array"]
+__all__ = ["GraphFacts", "Kernel", "TFLiteGraph", "constant_array"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any

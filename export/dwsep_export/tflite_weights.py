@@ -16,7 +16,7 @@ from dwsep_export.runtime_versions import oldest_tflite
 from dwsep_export.tflite_graph import KERNEL_OPERATORS, TFLiteGraph, constant_array
 
 MIN_ELEMENTS = 1024
-"""Smaller kernels stay float32, as in TensorFlow's converter: quantizing activations for them costs more than it saves."""
+"""Smaller kernels stay float32, as in TensorFlow's converter: quantizing their inputs costs more than it saves."""
 
 HYBRID_VERSIONS = {"CONV_2D": 5, "FULLY_CONNECTED": 12}
 """Versions for float activations with per-channel int8 kernels (tensorflow/lite/tools/versioning/op_version.cc).

@@ -74,7 +74,7 @@ def verify(file: Path, recipe: Recipe, preprocessing: Preprocessing, reference: 
         The figures, and warnings in plain words.
 
     Raises:
-        BrokenPromise: a float32 or float16 artifact differs by more than rounding explains, or an output is not a number.
+        BrokenPromise: a float32 or float16 artifact differs by more than rounding explains, or an output is not finite.
         DwsepError: the engine refuses the artifact or dies of it.
     """
     with tempfile.TemporaryDirectory(prefix="edge-dwsep-verify-") as folder:
@@ -102,7 +102,9 @@ def compare(
     """
     expected = reference.outputs
     if predicted.shape != expected.shape or not np.isfinite(predicted).all():
-        raise BrokenPromise(f"{recipe.name}: outputs {predicted.shape} are not finite numbers of shape {expected.shape}")
+        raise BrokenPromise(
+            f"{recipe.name}: outputs {predicted.shape} are not finite numbers of shape {expected.shape}"
+        )
     errors = np.abs(predicted - expected)
     parity = Parity(
         data=reference.data,

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable
 
 from dwsep_runtime.errors import DwsepError, EngineError, InvalidInput
 from dwsep_runtime.job import Job
@@ -18,7 +18,7 @@ from dwsep_runtime.run import run_job
 USAGE = "usage: python -m dwsep_runtime JOB.json|-"
 
 
-def main(arguments: List[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run the job that the one argument names; 0 if it is done, 1 with an ``error`` event, 2 for a wrong call."""
     if len(arguments) != 1:
         print(USAGE, file=sys.stderr)
@@ -40,19 +40,19 @@ def main(arguments: List[str]) -> int:
     return 0
 
 
-def _protocol_output() -> Callable[[Dict[str, Any]], None]:
+def _protocol_output() -> Callable[[dict[str, Any]], None]:
     """Keep standard output for events alone: whatever a library prints goes to standard error."""
     protocol = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
-    def emit(event: Dict[str, Any]) -> None:
+    def emit(event: dict[str, Any]) -> None:
         protocol.write(json.dumps(event, separators=(",", ":")) + "\n")
         protocol.flush()
 
     return emit
 
 
-def _read_json(source: str) -> Dict[str, Any]:
+def _read_json(source: str) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
         values = json.loads(text)

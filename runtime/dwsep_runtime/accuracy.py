@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ["accuracy", "predict"]
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Callable
 
 from dwsep_runtime.arrays import encode_array
 from dwsep_runtime.engines.protocol import Engine
@@ -22,7 +23,7 @@ CHUNK = 256
 Progress = Callable[[int, int], None]
 
 
-def accuracy(engine: Engine, scenario: Accuracy, *, on_progress: Progress = lambda done, total: None) -> Dict[str, Any]:
+def accuracy(engine: Engine, scenario: Accuracy, *, on_progress: Progress = lambda done, total: None) -> dict[str, Any]:
     """Classify labelled images and count.
 
     Of equal outputs the one with the lower index ranks first, as with ``argmax``.
@@ -72,7 +73,7 @@ def accuracy(engine: Engine, scenario: Accuracy, *, on_progress: Progress = lamb
     }
 
 
-def predict(engine: Engine, scenario: Predict, *, on_progress: Progress = lambda done, total: None) -> Dict[str, Any]:
+def predict(engine: Engine, scenario: Predict, *, on_progress: Progress = lambda done, total: None) -> dict[str, Any]:
     """Run images and write the first output of each, dequantized, to ``scenario.outputs``.
 
     Returns:

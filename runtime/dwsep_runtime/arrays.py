@@ -7,7 +7,8 @@ __all__ = ["decode_array", "encode_array"]
 import base64
 import binascii
 import zlib
-from typing import TYPE_CHECKING, Any, Dict, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from dwsep_runtime.errors import ProtocolError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 ENCODING = "zlib+base64"
 
 
-def encode_array(array: NDArray[Any]) -> Dict[str, Any]:
+def encode_array(array: NDArray[Any]) -> dict[str, Any]:
     """Encode an array of numbers as a JSON object; :func:`decode_array` gives it back exactly."""
     little = array.astype(array.dtype.newbyteorder("<"))
     data = base64.b64encode(zlib.compress(little.tobytes(), 6)).decode("ascii")

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 import difflib
-from typing import Iterable
+from collections.abc import Iterable
 
 
 class DwsepError(Exception):
@@ -40,7 +40,8 @@ class UnknownName(InvalidInput):
 
     def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
         names = sorted(valid)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        begun = [candidate for candidate in names if name and candidate.startswith(name)]
+        near = begun or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
         super().__init__(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")
         self.nearest = near[0] if near else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 __all__ = ["SCHEMA_VERSION", "Accuracy", "Job", "Predict", "Scenario", "SingleStream"]
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Dict, Mapping, Type, TypeVar, Union
+from typing import Any, TypeVar, Union
 
 from dwsep_runtime.errors import InvalidInput, UnknownName
 from dwsep_runtime.preprocessing import Preprocessing
@@ -73,7 +74,7 @@ class Predict:
 
 
 Scenario = Union[SingleStream, Accuracy, Predict]
-SCENARIOS: Dict[str, Type[Any]] = {"single-stream": SingleStream, "accuracy": Accuracy, "predict": Predict}
+SCENARIOS: dict[str, type[Any]] = {"single-stream": SingleStream, "accuracy": Accuracy, "predict": Predict}
 
 Made = TypeVar("Made")
 
@@ -106,9 +107,9 @@ class Job:
         if not 1 <= self.threads <= 1024:
             raise InvalidInput(f"threads must be between 1 and 1024, received {self.threads}")
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The job as a JSON object; :meth:`from_json` reads it."""
-        values: Dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
+        values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
         scenario = {item.name: getattr(self.scenario, item.name) for item in fields(self.scenario)}
         if "preprocessing" in scenario:
             scenario["preprocessing"] = scenario["preprocessing"].to_json()
@@ -135,7 +136,7 @@ class Job:
         return _make(cls, given, "job")
 
 
-def _make(kind: Type[Made], values: Mapping[str, Any], what: str) -> Made:
+def _make(kind: type[Made], values: Mapping[str, Any], what: str) -> Made:
     known = {item.name for item in fields(kind) if item.init}  # type: ignore[arg-type]
     for key in values:
         if key not in known:

@@ -11,7 +11,6 @@ __all__ = ["FORMATS", "model_format", "sha256_of"]
 import hashlib
 import struct
 from pathlib import Path
-from typing import List, Tuple
 
 from dwsep_runtime.errors import InvalidModel
 
@@ -96,7 +95,7 @@ def _onnx_is_whole(content: bytes) -> bool:
     return position == len(content) and ONNX_GRAPH_FIELD in fields
 
 
-def _varint(content: bytes, position: int) -> Tuple[int, int]:
+def _varint(content: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = content[position]
@@ -130,7 +129,7 @@ def _tflite_is_whole(content: bytes) -> bool:
 
 
 class _Flatbuffer:
-    """Reads flatbuffer tables, raising struct.error for anything outside of the file (format: flatbuffers internals)."""
+    """Reads flatbuffer tables (format: "FlatBuffers internals"), raising struct.error for what lies outside."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -156,7 +155,7 @@ class _Flatbuffer:
         field = self.field(table, number)
         return int(struct.unpack_from("<I", self.content, field)[0]) if field else 0
 
-    def vector(self, table: int, number: int, item_size: int) -> Tuple[int, int]:
+    def vector(self, table: int, number: int, item_size: int) -> tuple[int, int]:
         """Position of a vector's first item and the count of items; (0, 0) where it is absent."""
         field = self.field(table, number)
         if not field:
@@ -167,7 +166,7 @@ class _Flatbuffer:
             raise struct.error("vector beyond the file")
         return start + 4, count
 
-    def tables(self, table: int, number: int) -> List[int]:
+    def tables(self, table: int, number: int) -> list[int]:
         """Positions of the tables in a vector of tables."""
         start, count = self.vector(table, number, 4)
         return [self.offset(start + 4 * item) for item in range(count)]

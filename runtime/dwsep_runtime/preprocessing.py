@@ -4,8 +4,9 @@ from __future__ import annotations
 
 __all__ = ["Preprocessing"]
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Tuple
+from typing import TYPE_CHECKING, Any
 
 from dwsep_runtime.errors import InvalidInput
 
@@ -33,8 +34,8 @@ class Preprocessing:
     resize: str = "none"
     height: int = 0
     width: int = 0
-    scale: Tuple[float, ...] = (1.0,)
-    offset: Tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+    offset: tuple[float, ...] = (0.0,)
     layout: str = "NHWC"
 
     def __post_init__(self) -> None:
@@ -52,14 +53,16 @@ class Preprocessing:
         """Read what :meth:`to_json` wrote; an unknown key is refused by name."""
         unknown = set(fields) - set(cls.__dataclass_fields__)
         if unknown:
-            raise InvalidInput(f"unknown preprocessing key {sorted(unknown)[0]!r}; known are {', '.join(cls.__dataclass_fields__)}")
+            raise InvalidInput(
+                f"unknown preprocessing key {min(unknown)!r}; known are {', '.join(cls.__dataclass_fields__)}"
+            )
         values = dict(fields)
         for name in ("scale", "offset"):
             if name in values:
                 values[name] = tuple(float(value) for value in values[name])
         return cls(**values)
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
         fields = asdict(self)
         fields["scale"], fields["offset"] = list(self.scale), list(self.offset)

@@ -10,7 +10,7 @@ from __future__ import annotations
 __all__ = ["ResultReader", "error_event", "raise_error_event"]
 
 import json
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Optional
 
 from dwsep_runtime import errors
 from dwsep_runtime.errors import DwsepError, EngineError, ProtocolError
@@ -24,13 +24,13 @@ class ResultReader:
     Lines that are not events of this run (an engine's own messages) are kept in ``log`` and mean nothing else.
     """
 
-    def __init__(self, job_id: str, on_event: Callable[[Dict[str, Any]], None] = lambda event: None) -> None:
+    def __init__(self, job_id: str, on_event: Callable[[dict[str, Any]], None] = lambda event: None) -> None:
         self._job_id = job_id
         self._on_event = on_event
-        self._result: Optional[Dict[str, Any]] = None
-        self._error: Optional[Dict[str, Any]] = None
+        self._result: Optional[dict[str, Any]] = None
+        self._error: Optional[dict[str, Any]] = None
         self._ended = False
-        self.log: List[str] = []
+        self.log: list[str] = []
 
     def feed(self, line: str) -> None:
         """Take one line of output."""
@@ -50,7 +50,7 @@ class ResultReader:
             self._ended = True
         self._on_event(event)
 
-    def result(self) -> Dict[str, Any]:
+    def result(self) -> dict[str, Any]:
         """The result of a complete run.
 
         Raises:
@@ -65,12 +65,12 @@ class ResultReader:
         return self._result
 
 
-def error_event(job_id: str, error: DwsepError) -> Dict[str, Any]:
+def error_event(job_id: str, error: DwsepError) -> dict[str, Any]:
     """The event that tells the parent of an error."""
     return {"event": "error", "job": job_id, "error": type(error).__name__, "message": str(error)}
 
 
-def raise_error_event(event: Dict[str, Any]) -> None:
+def raise_error_event(event: dict[str, Any]) -> None:
     """Raise the error that a run reported; one of an unknown class becomes an EngineError."""
     kind = getattr(errors, str(event.get("error")), EngineError)
     if not (isinstance(kind, type) and issubclass(kind, DwsepError)):

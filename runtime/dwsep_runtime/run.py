@@ -7,18 +7,18 @@ __all__ = ["harness_sha256", "run_job"]
 import hashlib
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable
 
 from dwsep_runtime import __version__
 from dwsep_runtime.accuracy import accuracy, predict
 from dwsep_runtime.engines import load_engine
 from dwsep_runtime.errors import DwsepError, EngineError, InvalidModel
-from dwsep_runtime.job import SCHEMA_VERSION, Accuracy, Job, Predict, SingleStream
+from dwsep_runtime.job import SCHEMA_VERSION, Accuracy, Job, SingleStream
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.state import device_facts, device_state
 from dwsep_runtime.timing import single_stream
 
-Emit = Callable[[Dict[str, Any]], None]
+Emit = Callable[[dict[str, Any]], None]
 
 
 def run_job(job: Job, emit: Emit) -> None:
@@ -33,7 +33,9 @@ def run_job(job: Job, emit: Emit) -> None:
     """
     model = Path(job.model)
     if model.exists() and sha256_of(model) != job.sha256:
-        raise InvalidModel(f"{job.title} on the device is not the file that was asked for (its SHA-256 differs); push it again")
+        raise InvalidModel(
+            f"{job.title} on the device is not the file that was asked for (its SHA-256 differs); push it again"
+        )
     emit({"event": "phase", "job": job.id, "phase": "load"})
     before = device_state()
     started = time.perf_counter_ns()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 __all__ = ["Completed", "finish", "run_in_process", "run_process"]
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Optional
 
 from dwsep_runtime.errors import EngineCrashed
 from dwsep_runtime.job import Job
@@ -66,7 +68,7 @@ def run_process(
         start_new_session=True,
     )
     pipes = (process.stdin, process.stdout, process.stderr)
-    errors: List[str] = []
+    errors: list[str] = []
     expired = threading.Event()
 
     def expire() -> None:
@@ -95,8 +97,8 @@ def run_process(
 
 
 def run_in_process(
-    job: Job, *, timeout: float, on_event: Callable[[Dict[str, Any]], None] = lambda event: None
-) -> Dict[str, Any]:
+    job: Job, *, timeout: float, on_event: Callable[[dict[str, Any]], None] = lambda event: None
+) -> dict[str, Any]:
     """Run a job in a fresh Python process on this machine.
 
     Args:
@@ -122,10 +124,12 @@ def run_in_process(
     return finish(job, reader, completed)
 
 
-def finish(job: Job, reader: ResultReader, completed: Completed) -> Dict[str, Any]:
+def finish(job: Job, reader: ResultReader, completed: Completed) -> dict[str, Any]:
     """The result of a run whose process has ended; raises as :func:`run_in_process` does."""
     if completed.timed_out:
-        raise EngineCrashed(f"engine {job.engine} did not finish {job.title} in time and was ended; give a longer --timeout")
+        raise EngineCrashed(
+            f"engine {job.engine} did not finish {job.title} in time and was ended; give a longer --timeout"
+        )
     if completed.returncode < 0:
         name = signal.Signals(-completed.returncode).name
         raise EngineCrashed(f"engine {job.engine} crashed on {job.title}: its process ended by {name}")
@@ -143,15 +147,13 @@ def _send(pipe: Any, text: str) -> None:
         pass
 
 
-def _drain(pipe: Any, lines: List[str]) -> None:
+def _drain(pipe: Any, lines: list[str]) -> None:
     for line in pipe:
         lines.append(line.rstrip("\n"))
         del lines[:-ERROR_LINES]
 
 
-def _kill(process: "subprocess.Popen[str]") -> None:
+def _kill(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass

@@ -7,12 +7,12 @@ __all__ = ["device_facts", "device_state"]
 import os
 import platform
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
 SYSTEM = Path("/")
 
 
-def device_facts(root: Path = SYSTEM) -> Dict[str, Any]:
+def device_facts(root: Path = SYSTEM) -> dict[str, Any]:
     """What does not change while the device runs: CPU, cores, memory, system.
 
     Args:
@@ -31,7 +31,7 @@ def device_facts(root: Path = SYSTEM) -> Dict[str, Any]:
     }
 
 
-def device_state(root: Path = SYSTEM) -> Dict[str, Any]:
+def device_state(root: Path = SYSTEM) -> dict[str, Any]:
     """What may change from one measurement to the next.
 
     Args:
@@ -56,7 +56,7 @@ def device_state(root: Path = SYSTEM) -> Dict[str, Any]:
     }
 
 
-def _present(values: List[Any]) -> Optional[List[Any]]:
+def _present(values: list[Any]) -> Optional[list[Any]]:
     return values or None
 
 
@@ -67,7 +67,7 @@ def _read(path: Path) -> Optional[str]:
         return None
 
 
-def _meminfo(root: Path) -> Dict[str, int]:
+def _meminfo(root: Path) -> dict[str, int]:
     """Sizes from /proc/meminfo, in bytes."""
     sizes = {}
     for line in (_read(root / "proc/meminfo") or "").splitlines():

@@ -7,7 +7,7 @@ __all__ = ["clock_facts", "random_inputs", "single_stream"]
 import gc
 import time
 from array import array
-from typing import TYPE_CHECKING, Any, Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Callable
 
 from dwsep_runtime.arrays import encode_array
 from dwsep_runtime.engines.protocol import Engine, Tensor
@@ -28,7 +28,7 @@ def single_stream(
     *,
     on_phase: Callable[[str], None] = lambda phase: None,
     clock: Clock = time.perf_counter_ns,
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Time inferences at batch 1; only ``engine.invoke()`` lies between two readings of the clock.
 
     Args:
@@ -77,7 +77,7 @@ def single_stream(
     }
 
 
-def clock_facts(clock: Clock, readings: int = 2000) -> Dict[str, int]:
+def clock_facts(clock: Clock, readings: int = 2000) -> dict[str, int]:
     """The clock's smallest step and the median time that a reading takes, both in nanoseconds."""
     times = [clock() for _ in range(readings)]
     steps = sorted(later - earlier for earlier, later in zip(times, times[1:]))
@@ -85,7 +85,7 @@ def clock_facts(clock: Clock, readings: int = 2000) -> Dict[str, int]:
     return {"resolution_ns": positive[0] if positive else 0, "overhead_ns": steps[len(steps) // 2]}
 
 
-def random_inputs(tensors: "tuple[Tensor, ...]", seed: int) -> "List[NDArray[Any]]":
+def random_inputs(tensors: tuple[Tensor, ...], seed: int) -> list[NDArray[Any]]:
     """Inputs at batch 1 from a seed: floats uniform in [-1, 1), integers uniform over their range.
 
     Raises:
@@ -94,7 +94,7 @@ def random_inputs(tensors: "tuple[Tensor, ...]", seed: int) -> "List[NDArray[Any
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    arrays: List[NDArray[Any]] = []
+    arrays: list[NDArray[Any]] = []
     for tensor in tensors:
         shape = tuple(1 if axis == 0 and size == -1 else size for axis, size in enumerate(tensor.shape))
         if -1 in shape:

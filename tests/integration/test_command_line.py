@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from tests.small_models import small_onnx, small_tflite
 HEAVY = ("tensorflow", "keras", "numpy", "onnxruntime", "ai_edge_litert", "rich.console", "rich.progress", "sqlite3")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], [], ["models", "--help"], ["demo", "--help"], ["export", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], [], ["models", "--help"], ["demo", "--help"], ["export", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import json, sys; from edge_dwsep.cli import main; code = main(sys.argv[1:]);"
@@ -53,7 +56,15 @@ def test_bench_takes_files_without_manifests(command_line: CommandLine, tmp_path
     (tmp_path / "theirs.tflite").write_bytes(small_tflite())
     (tmp_path / "theirs.onnx").write_bytes(small_onnx())
     run = command_line(
-        *("bench", tmp_path / "theirs.tflite", tmp_path / "theirs.onnx", "--min-seconds", "0.05", "--min-samples", "300"),
+        *(
+            "bench",
+            tmp_path / "theirs.tflite",
+            tmp_path / "theirs.onnx",
+            "--min-seconds",
+            "0.05",
+            "--min-samples",
+            "300",
+        ),
         *("--threads", "2", "--output", tmp_path / "results.json"),
     )
     assert run.returncode == 0, run.stderr
@@ -69,7 +80,9 @@ def test_bench_takes_files_without_manifests(command_line: CommandLine, tmp_path
 
 
 def test_accuracy_of_an_artifact(command_line: CommandLine, demo: Demo) -> None:
-    run = command_line("accuracy", demo.artifact("w8a8.tflite"), "--data", "fashion-mnist-sample", "--engine", "litert", "--json")
+    run = command_line(
+        "accuracy", demo.artifact("w8a8.tflite"), "--data", "fashion-mnist-sample", "--engine", "litert", "--json"
+    )
     assert run.returncode == 0, run.stderr
     (item,) = json.loads(run.stdout)["runs"]
     assert item["accuracy"]["top1"] == pytest.approx(0.925, abs=0.01)
@@ -127,7 +140,7 @@ CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
         (["bench", "BAD/good.tflite", "--min-samples", "0"], 2, "Invalid value for '--min-samples'"),
         (["bench"], 2, "Missing argument 'ARTIFACTS...'"),
         (["bnech", "x"], 2, "unknown command 'bnech': did you mean 'bench'?"),
-        (["demo", "--outptu", "x"], 2, "Did you mean --output?"),
+        (["demo", "--outptu", "x"], 2, "Did you mean '--output'?"),
         (["accuracy", "BAD/good.tflite", "--data", "fashon-mnist"], 1, "did you mean 'fashion-mnist'?"),
         (["accuracy", "BAD/good.tflite", "--data", "BAD/absent.npz"], 1, "BAD/absent.npz does not exist"),
         (["accuracy", "BAD/good.tflite", "--data", "BAD/labels.npz", "--scale", "x"], 1, "--scale must be a number"),
@@ -141,14 +154,22 @@ CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
         (["export", "mobilenet_v1", "--alpha", "0"], 1, "alpha must be a positive number, received 0"),
         (["export", "mobilenet_v1", "--alpha", "-0.5"], 1, "alpha must be a positive number, received -0.5"),
         (["export", "mobilenet_v1", "--alpha", "big"], 2, "'big' is not a valid float"),
-        (["export", "mobilenet_v1", "--resolution", "16"], 1, "input 16x16 is too small for the strides of mobilenet_v1"),
+        (
+            ["export", "mobilenet_v1", "--resolution", "16"],
+            1,
+            "input 16x16 is too small for the strides of mobilenet_v1",
+        ),
         (["export", "mobilenet_v1", "--classes", "0"], 1, "classes must be at least 2, received 0"),
         (["export", CHECKPOINT, "--alpha", "0.5"], 1, f"alpha is fixed in {CHECKPOINT}"),
         (["export", CHECKPOINT, "--recipe", "tflite-w8a9"], 1, "did you mean 'tflite-w8a8'?"),
         (["export", CHECKPOINT, "--recipe", "onnx-float16"], 1, "onnx does not carry float16"),
         (["export", CHECKPOINT, "--recipe", "tflite-w8a8"], 2, "w8a8 needs images to calibrate on: give --data"),
         (["export", CHECKPOINT, "--data", "BAD/large.npz"], 1, "are larger than the model's input 32x32"),
-        (["export", CHECKPOINT, "--data", "fashion-mnist-sample", "--output", "BAD/taken"], 1, "output folder BAD/taken cannot"),
+        (
+            ["export", CHECKPOINT, "--data", "fashion-mnist-sample", "--output", "BAD/taken"],
+            1,
+            "output folder BAD/taken cannot",
+        ),
         (["demo", "--output", "BAD/taken"], 1, "output folder BAD/taken cannot be written"),
         (["models", "show", "mobilenet_v1_0.25"], 1, f"did you mean '{CHECKPOINT}'?"),
         (["models", "train", "mobilnet_v1"], 1, "did you mean 'mobilenet_v1'?"),
@@ -190,13 +211,18 @@ def test_a_custom_layer_is_named(command_line: CommandLine, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        ("keras.Model([a := keras.Input((8, 8, 1)), b := keras.Input((8, 8, 1))], keras.layers.Flatten()(a + b))", "2 inputs"),
+        (
+            "keras.Model([a := keras.Input((8, 8, 1)), b := keras.Input((8, 8, 1))], keras.layers.Flatten()(a + b))",
+            "2 inputs",
+        ),
         ("keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)])", "takes (batch, height, width, channels)"),
         ("keras.Sequential([keras.Input((None, None, 1)), keras.layers.GlobalMaxPooling2D()])", "all but batch fixed"),
         ("keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(3, 3)])", "export takes (batch, outputs)"),
     ],
 )
-def test_a_keras_model_of_another_kind_is_refused(command_line: CommandLine, tmp_path: Path, made: str, said: str) -> None:
+def test_a_keras_model_of_another_kind_is_refused(
+    command_line: CommandLine, tmp_path: Path, made: str, said: str
+) -> None:
     code = f"import keras; ({made}).save({str(tmp_path / 'mine.keras')!r})"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     run = command_line("export", tmp_path / "mine.keras", "--recipe", "tflite-float32", "--output", tmp_path)
@@ -225,10 +251,17 @@ def test_a_stale_artifact_is_refused(command_line: CommandLine, demo: Demo, tmp_
 def interrupt(arguments: list[str], when: str) -> subprocess.CompletedProcess[str]:
     """Start a command and send it SIGINT once a line with ``when`` appears on its standard error."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "edge_dwsep", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "edge_dwsep", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts background jobs with SIGINT ignored, which their children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert process.stderr
     assert process.stdout
+    deadline = threading.Timer(120, process.kill)
+    deadline.start()
     seen = ""
     for line in process.stderr:
         seen += line
@@ -239,6 +272,7 @@ def interrupt(arguments: list[str], when: str) -> subprocess.CompletedProcess[st
     output = process.stdout.read()
     process.stderr.close()
     process.stdout.close()
+    deadline.cancel()
     return subprocess.CompletedProcess(arguments, process.wait(timeout=60), output, seen)
 
 
@@ -288,8 +322,14 @@ def test_progress_is_shown_in_a_terminal(tmp_path: Path) -> None:
     file = tmp_path / "good.tflite"
     file.write_bytes(small_tflite())
     parent, child = pty.openpty()
-    command = [sys.executable, "-m", "edge_dwsep", "bench", str(file), "--min-seconds", "0.3", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=child, text=True, env={**os.environ, "TERM": "xterm"})
+    command = [sys.executable, "-m", "edge_dwsep", "bench", str(file), "--min-seconds", "0.3"]
+    process = subprocess.Popen(
+        [*command, "--output", str(tmp_path / "results.json")],
+        stdout=subprocess.DEVNULL,
+        stderr=child,
+        text=True,
+        env={**os.environ, "TERM": "xterm"},
+    )
     os.close(child)
     shown = b""
     while True:
@@ -301,10 +341,8 @@ def test_progress_is_shown_in_a_terminal(tmp_path: Path) -> None:
             break
         shown += chunk
     os.close(parent)
-    assert process.stdout
-    results: dict[str, Any] = json.loads(process.stdout.read())
-    process.stdout.close()
     assert process.wait(timeout=60) == 0
+    results: dict[str, Any] = json.loads((tmp_path / "results.json").read_text())
     assert len(results["runs"]) == 2
     text = shown.decode(errors="replace")
     assert "2/2" in text

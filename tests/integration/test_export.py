@@ -11,8 +11,8 @@ import pytest
 
 from dwsep_export import (
     BrokenPromise,
-    CalibrationImages,
     Calibration,
+    CalibrationImages,
     ExportRequest,
     InvalidRecipe,
     OutputNotWritable,
@@ -78,7 +78,7 @@ def test_the_manifest_tells_what_was_made(demo: Demo, ending: str) -> None:
     artifact = open_artifact(demo.artifact(ending))
     manifest = artifact.manifest
     assert manifest is not None
-    assert manifest.recipe["name"] == f"{ending.split('.')[1]}-{ending.split('.')[0]}"
+    assert manifest.recipe["name"] == f"{ending.split('.')[1]}-{ending.split('.', maxsplit=1)[0]}"
     assert (manifest.model.architecture, manifest.model.alpha) == ("mobilenet_v1", 0.25)
     assert (manifest.model.params, manifest.model.macs) == (220_970, 797_824)
     assert manifest.labels[9] == "Ankle boot"
@@ -152,7 +152,9 @@ def test_an_unfolded_graph_is_recognized() -> None:
     assert unfused_nodes(helper.make_model(graph)) == ["Pad pad", "Mul scale"]
 
 
-@pytest.mark.parametrize("name", ["tflite-float32", "tflite-float16", "tflite-w8-dynamic", "tflite-w8a8", "onnx-float32", "onnx-w8a8"])
+@pytest.mark.parametrize(
+    "name", ["tflite-float32", "tflite-float16", "tflite-w8-dynamic", "tflite-w8a8", "onnx-float32", "onnx-w8a8"]
+)
 def test_a_network_of_ones_own_is_exported(small_network: Any, tmp_path: Path, name: str) -> None:
     (artifact,) = export_model(request_for(small_network), [Recipe.parse(name)], tmp_path)
     assert artifact.manifest is not None
@@ -222,7 +224,10 @@ def test_one_failing_recipe_does_not_stop_the_others(
     failed = []
     recipes = [Recipe.parse("tflite-float16"), Recipe.parse("tflite-float32")]
     made = export_model(
-        request_for(small_network), recipes, tmp_path, on_failure=lambda recipe, error: failed.append((recipe.name, str(error)))
+        request_for(small_network),
+        recipes,
+        tmp_path,
+        on_failure=lambda recipe, error: failed.append((recipe.name, str(error))),
     )
     assert [artifact.variant for artifact in made] == ["tflite-float32"]
     assert failed == [("tflite-float16", "no float16 today")]
@@ -230,13 +235,13 @@ def test_one_failing_recipe_does_not_stop_the_others(
 
 def test_the_float_graph_is_lowered_once(small_network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dwsep_export import exporter
+    from dwsep_export.tflite_float import lower_to_tflite
 
     lowered = []
-    original = exporter.lower_to_tflite
 
     def counting(model: Any) -> bytes:
         lowered.append(model)
-        return original(model)
+        return lower_to_tflite(model)
 
     monkeypatch.setattr(exporter, "lower_to_tflite", counting)
     recipes = [Recipe.parse(f"tflite-{scheme}") for scheme in ("float32", "float16", "w8-dynamic", "w8a8")]
@@ -263,7 +268,9 @@ def test_a_keras_file_is_exported_from_the_command_line(
 ) -> None:
     small_network.save(tmp_path / "mine.keras")
     rng = np.random.default_rng(0)
-    np.savez(tmp_path / "photos.npz", images=rng.integers(0, 256, (20, 15, 17, 3), np.uint8), labels=np.zeros(20, np.int64))
+    np.savez(
+        tmp_path / "photos.npz", images=rng.integers(0, 256, (20, 15, 17, 3), np.uint8), labels=np.zeros(20, np.int64)
+    )
     out = tmp_path / "out"
     run = command_line(
         *("export", tmp_path / "mine.keras", "--recipe", "tflite-w8a8", "--recipe", "onnx-float32"),

@@ -21,7 +21,11 @@ from dwsep_runtime.spawn import RUNTIME_ENVIRONMENT, run_in_process, run_process
 from tests.small_models import CLASSES, SIDE, small_onnx, small_tflite
 
 QUICK = SingleStream(min_samples=30, min_seconds=0.05, warmup_seconds=0.01)
-ENGINES = [("tflite", small_tflite, ".tflite"), ("litert", small_tflite, ".tflite"), ("onnxruntime", small_onnx, ".onnx")]
+ENGINES = [
+    ("tflite", small_tflite, ".tflite"),
+    ("litert", small_tflite, ".tflite"),
+    ("onnxruntime", small_onnx, ".onnx"),
+]
 
 
 @pytest.fixture(params=ENGINES, ids=[name for name, _, _ in ENGINES])
@@ -83,7 +87,9 @@ def test_all_engines_compute_the_same(tmp_path: Path) -> None:
         assert np.allclose(computed[0], other, rtol=1e-5, atol=1e-3)
 
 
-def test_accuracy_is_counted_on_the_device_and_progress_is_told(engine_and_model: tuple[str, Path], tmp_path: Path) -> None:
+def test_accuracy_is_counted_on_the_device_and_progress_is_told(
+    engine_and_model: tuple[str, Path], tmp_path: Path
+) -> None:
     engine, file = engine_and_model
     images = np.random.default_rng(0).integers(0, 256, (300, SIDE, SIDE, 1), np.uint8)
     np.save(tmp_path / "images.npy", images)
@@ -116,14 +122,19 @@ def test_the_runtime_imports_no_tensorflow_and_disables_telemetry(engine_and_mod
 
 def test_telemetry_is_off_even_if_the_runtime_is_started_by_hand(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
-    code = "import os, dwsep_runtime.engines.onnxruntime as engine; engine.version(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    code = (
+        "import os, dwsep_runtime.engines.onnxruntime as engine; engine.version();"
+        "print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert run.stdout == "1\n"
 
 
 @pytest.mark.parametrize("engine", ["tflite", "litert"])
 def test_an_engine_that_dies_is_reported_with_its_signal(crashing_model: Path, engine: str) -> None:
-    with pytest.raises(EngineCrashed, match=rf"engine {engine} crashed on overflow\.tflite: its process ended by SIGFPE"):
+    with pytest.raises(
+        EngineCrashed, match=rf"engine {engine} crashed on overflow\.tflite: its process ended by SIGFPE"
+    ):
         run_in_process(job(crashing_model, engine), timeout=60)
 
 
@@ -183,7 +194,7 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     file = tmp_path / "small.tflite"
     file.write_bytes(small_tflite())
     endless = SingleStream(min_samples=1, min_seconds=600, warmup_seconds=0)
-    with pytest.raises(EngineCrashed, match="did not finish small.tflite in time"):
+    with pytest.raises(EngineCrashed, match=r"did not finish small\.tflite in time"):
         run_in_process(job(file, "tflite", endless), timeout=2)
 
 

@@ -120,7 +120,9 @@ def test_the_checkpoint_reaches_its_accuracy_on_all_test_images() -> None:
     assert fashion_mnist.load("train").sha256 == found.card["data"]["train"]["sha256"]
     model = found.load()
     inputs = found.preprocessing.apply(test.images)
-    predicted = np.concatenate([np.asarray(model(inputs[start : start + 500])).argmax(1) for start in range(0, 10_000, 500)])
+    predicted = np.concatenate(
+        [np.asarray(model(inputs[start : start + 500])).argmax(1) for start in range(0, 10_000, 500)]
+    )
     accuracy = float(np.mean(predicted == test.labels))
     assert accuracy >= 0.91
     assert accuracy == pytest.approx(found.card["accuracy"]["top1"], abs=2e-4)

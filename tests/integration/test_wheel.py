@@ -63,7 +63,11 @@ def test_the_installed_wheel_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     assert len(results["runs"]) == 10
     assert (tmp_path / "out" / "report.html").exists()
     where = subprocess.run(
-        [str(home / "bin" / "python"), "-c", "import edge_dwsep, dwsep_export; print(edge_dwsep.__file__, dwsep_export.__file__)"],
+        [
+            str(home / "bin" / "python"),
+            "-c",
+            "import edge_dwsep, dwsep_export; print(edge_dwsep.__file__, dwsep_export.__file__)",
+        ],
         capture_output=True,
         text=True,
         cwd=tmp_path,

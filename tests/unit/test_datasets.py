@@ -123,7 +123,7 @@ def test_a_users_file_that_cannot_serve_is_refused(tmp_path: Path, arrays: dict[
 
 def test_a_damaged_or_absent_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.npz").write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(InvalidData, match="cannot be read as an .npz file"):
+    with pytest.raises(InvalidData, match=r"cannot be read as an \.npz file"):
         open_data(str(tmp_path / "mine.npz"))
     with pytest.raises(InvalidData, match="does not exist"):
         open_data(str(tmp_path / "other.npz"))

@@ -53,5 +53,5 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path, name: str, content: b
 def test_a_folder_is_no_model(tmp_path: Path) -> None:
     folder = tmp_path / "folder.tflite"
     folder.mkdir()
-    with pytest.raises(InvalidModel, match="give a .tflite or .onnx file"):
+    with pytest.raises(InvalidModel, match=r"give a \.tflite or \.onnx file"):
         model_format(folder)

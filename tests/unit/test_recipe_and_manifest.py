@@ -101,7 +101,9 @@ def test_a_file_changed_after_its_manifest_was_written_is_stale(tmp_path: Path) 
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(StaleArtifact, match=r"m\.tflite is not the file that m\.tflite\.manifest\.json was written for"):
+    with pytest.raises(
+        StaleArtifact, match=r"m\.tflite is not the file that m\.tflite\.manifest\.json was written for"
+    ):
         open_artifact(file)
 
 
@@ -122,7 +124,10 @@ def test_a_damaged_manifest_is_refused_in_one_line(tmp_path: Path, content: str)
 
 
 def test_json_is_indented_but_keeps_numbers_on_one_line() -> None:
-    assert json_text({"a": [1, 2.5, -3e-7], "b": ["1", "2"]}) == '{\n "a": [1,2.5,-3e-07],\n "b": [\n  "1",\n  "2"\n ]\n}\n'
+    assert (
+        json_text({"a": [1, 2.5, -3e-7], "b": ["1", "2"]})
+        == '{\n "a": [1,2.5,-3e-07],\n "b": [\n  "1",\n  "2"\n ]\n}\n'
+    )
 
 
 def test_a_text_is_replaced_whole(tmp_path: Path) -> None:

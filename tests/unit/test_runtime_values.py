@@ -47,7 +47,13 @@ def test_a_wrong_job_is_refused(change: dict[str, Any], error: type[Exception], 
         Job.from_json({**JOBS[0].to_json(), **change})
 
 
-@given(arrays.arrays(st.sampled_from([np.int64, np.int32, np.float32]), arrays.array_shapes(min_side=0), elements=st.integers(-99, 99)))
+@given(
+    arrays.arrays(
+        st.sampled_from([np.int64, np.int32, np.float32]),
+        arrays.array_shapes(min_side=0),
+        elements=st.integers(-99, 99),
+    )
+)
 def test_arrays_survive_json(array: np.ndarray[Any, Any]) -> None:
     decoded = decode_array(json.loads(json.dumps(encode_array(array))))
     assert decoded.dtype == array.dtype

@@ -5,6 +5,8 @@ from __future__ import annotations
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
+
 from dwsep_export import runtime_versions
 from dwsep_export.runtime_versions import (
     ONNXRUNTIME_IR_VERSIONS,
@@ -16,7 +18,6 @@ from dwsep_export.runtime_versions import (
     release_key,
 )
 from dwsep_runtime.errors import InvalidInput
-from onnx import TensorProto, helper
 
 # Operators of files made by TensorFlow 2.21's converter, and the "min_runtime_version" it wrote into each.
 CONVERTED = {
@@ -158,7 +159,7 @@ def loads(opset: int, ir_version: int) -> bool:
     options.log_severity_level = 4
     try:
         onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - onnxruntime's own exceptions share no public base
+    except Exception as error:
         if "support" not in str(error):
             raise
         return False

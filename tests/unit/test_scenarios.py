@@ -171,7 +171,7 @@ def test_images_and_labels_that_do_not_fit_are_refused(tmp_path: Path, images: A
 
 def test_a_file_that_is_no_array_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images.npy").write_bytes(b"not an array")
-    with pytest.raises(InvalidInput, match="cannot be read as a .npy file"):
+    with pytest.raises(InvalidInput, match=r"cannot be read as a \.npy file"):
         accuracy(FakeEngine(), Accuracy(str(tmp_path / "images.npy"), str(tmp_path / "images.npy")))
 
 

@@ -54,5 +54,7 @@ def test_what_a_device_does_not_tell_is_none(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_sensor_is_left_out(tmp_path: Path) -> None:
-    write(tmp_path, {"sys/class/thermal/thermal_zone0/temp": "N/A\n", "sys/class/thermal/thermal_zone1/temp": "40000\n"})
+    write(
+        tmp_path, {"sys/class/thermal/thermal_zone0/temp": "N/A\n", "sys/class/thermal/thermal_zone1/temp": "40000\n"}
+    )
     assert device_state(tmp_path)["temperature_c"] == 40.0

@@ -7,10 +7,10 @@ __all__ = ["ENGINES", "Engine", "EngineKind", "Tensor", "engines_for", "load_eng
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from dwsep_runtime.engines.protocol import Engine, Tensor
-from dwsep_runtime.errors import EngineError, EngineUnavailable, InvalidInput, UnknownName
+from dwsep_runtime.errors import DwsepError, EngineError, EngineUnavailable, InvalidInput, UnknownName
 from dwsep_runtime.model_file import model_format
 
 
@@ -23,7 +23,7 @@ class EngineKind:
     package: str
 
 
-ENGINES: Dict[str, EngineKind] = {
+ENGINES: dict[str, EngineKind] = {
     "tflite": EngineKind("dwsep_runtime.engines.tflite", "tflite", "ai-edge-litert"),
     "litert": EngineKind("dwsep_runtime.engines.litert", "tflite", "ai-edge-litert"),
     "onnxruntime": EngineKind("dwsep_runtime.engines.onnxruntime", "onnx", "onnxruntime"),
@@ -31,7 +31,7 @@ ENGINES: Dict[str, EngineKind] = {
 """One line here and one file add an engine."""
 
 
-def engines_for(model: Path) -> List[str]:
+def engines_for(model: Path) -> list[str]:
     """Names of the engines that run a model file, by the format of its content.
 
     Raises:
@@ -41,7 +41,7 @@ def engines_for(model: Path) -> List[str]:
     return [name for name, kind in ENGINES.items() if kind.format == found]
 
 
-def load_engine(name: str, model: Path, threads: int, title: str) -> Tuple[Engine, str]:
+def load_engine(name: str, model: Path, threads: int, title: str) -> tuple[Engine, str]:
     """Load a model into an engine.
 
     Args:
@@ -74,6 +74,8 @@ def load_engine(name: str, model: Path, threads: int, title: str) -> Tuple[Engin
         raise EngineUnavailable(f"engine {name} needs {kind.package}, which is not installed: {error}") from error
     try:
         engine: Engine = module.load(str(model), threads)
+    except DwsepError:
+        raise
     except Exception as error:  # engines raise their own types, or bare ValueError and RuntimeError
         raise EngineError(f"engine {name} {version} refused {title}: {_one_line(error)}") from error
     return engine, version

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 __all__ = ["LiteRTEngine", "load", "version"]
 
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any
 
 from dwsep_runtime.engines.tflite import tensor_of, version
+from dwsep_runtime.errors import EngineUnavailable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 def load(model: str, threads: int) -> LiteRTEngine:
-    """Compile a .tflite file."""
+    """Compile a .tflite file.
+
+    Raises:
+        EngineUnavailable: the package is too old to say how many threads a CompiledModel may use.
+    """
+    try:
+        import ai_edge_litert.options  # noqa: F401  # only to see whether it is there
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"engine litert needs an ai-edge-litert that has CPU options, {version()} has none; "
+            "install a newer one (Python 3.10 or later) or use engine tflite"
+        ) from error
     return LiteRTEngine(model, threads)
 
 
@@ -35,7 +47,7 @@ class LiteRTEngine:
         self._input_buffers = self._model.create_input_buffers(0)
         self._output_buffers = self._model.create_output_buffers(0)
 
-    def set_inputs(self, arrays: List[NDArray[Any]]) -> None:
+    def set_inputs(self, arrays: list[NDArray[Any]]) -> None:
         """Copy the inputs into the model's buffers."""
         for buffer, array in zip(self._input_buffers, arrays):
             buffer.write(array)
@@ -44,7 +56,7 @@ class LiteRTEngine:
         """Run one inference."""
         self._model.run_by_index(0, self._input_buffers, self._output_buffers)
 
-    def get_outputs(self) -> List[NDArray[Any]]:
+    def get_outputs(self) -> list[NDArray[Any]]:
         """Copy the outputs out of the model's buffers."""
         import numpy as np
 

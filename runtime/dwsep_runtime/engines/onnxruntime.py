@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["ONNXRuntimeEngine", "load", "version"]
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any
 
 from dwsep_runtime.engines.protocol import Tensor
 
@@ -54,10 +54,10 @@ class ONNXRuntimeEngine:
         self.inputs = tuple(_tensor_of(value) for value in self._session.get_inputs())
         self.outputs = tuple(_tensor_of(value) for value in self._session.get_outputs())
         self._output_names = [tensor.name for tensor in self.outputs]
-        self._feed: Dict[str, NDArray[Any]] = {}
-        self._results: List[NDArray[Any]] = []
+        self._feed: dict[str, NDArray[Any]] = {}
+        self._results: list[NDArray[Any]] = []
 
-    def set_inputs(self, arrays: List[NDArray[Any]]) -> None:
+    def set_inputs(self, arrays: list[NDArray[Any]]) -> None:
         """Keep the inputs for the next inference."""
         self._feed = {tensor.name: array for tensor, array in zip(self.inputs, arrays)}
 
@@ -65,7 +65,7 @@ class ONNXRuntimeEngine:
         """Run one inference."""
         self._results = self._session.run(self._output_names, self._feed)
 
-    def get_outputs(self) -> List[NDArray[Any]]:
+    def get_outputs(self) -> list[NDArray[Any]]:
         """The outputs of the last inference."""
         return self._results
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Engine", "Tensor"]
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Protocol, Tuple
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,21 +24,22 @@ class Tensor:
     """
 
     name: str
-    shape: Tuple[int, ...]
+    shape: tuple[int, ...]
     dtype: str
     scale: float = 0.0
     zero_point: int = 0
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
         return {**asdict(self), "shape": list(self.shape)}
 
     def quantize(self, real: NDArray[Any]) -> NDArray[Any]:
-        """Real values as this tensor stores them: rounded, clipped to the dtype; only cast where it is not quantized."""
+        """Real values as this tensor stores them: rounded and clipped, or only cast where it is not quantized."""
         import numpy as np
 
         if not self.scale:
-            return real.astype(self.dtype)
+            cast: NDArray[Any] = real.astype(self.dtype)
+            return cast
         limits = np.iinfo(self.dtype)
         stored = np.rint(real / np.float32(self.scale)) + self.zero_point
         return np.clip(stored, limits.min, limits.max).astype(self.dtype)
@@ -47,21 +48,28 @@ class Tensor:
         """Stored values as real ones, float32."""
         import numpy as np
 
-        real = stored.astype(np.float32)
-        return (real - self.zero_point) * np.float32(self.scale) if self.scale else real
+        real: NDArray[Any] = stored.astype(np.float32)
+        if self.scale:
+            real = (real - np.float32(self.zero_point)) * np.float32(self.scale)
+        return real
 
 
 class Engine(Protocol):
     """A model loaded and allocated at batch 1, ready to run."""
 
-    inputs: Tuple[Tensor, ...]
-    outputs: Tuple[Tensor, ...]
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The model's inputs, in order."""
 
-    def set_inputs(self, arrays: List[NDArray[Any]]) -> None:
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The model's outputs, in order."""
+
+    def set_inputs(self, arrays: list[NDArray[Any]]) -> None:
         """Give the inputs, in order, each of its tensor's dtype and with batch 1; they stay until given anew."""
 
     def invoke(self) -> None:
         """Run one inference; this call alone is what single-stream times."""
 
-    def get_outputs(self) -> List[NDArray[Any]]:
+    def get_outputs(self) -> list[NDArray[Any]]:
         """The outputs of the last inference, in order; copies."""

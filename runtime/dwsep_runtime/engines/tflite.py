@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["TFLiteEngine", "load", "version"]
 
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any
 
 from dwsep_runtime.engines.protocol import Tensor
 
@@ -24,7 +24,7 @@ def load(model: str, threads: int) -> TFLiteEngine:
     return TFLiteEngine(model, threads)
 
 
-def tensor_of(details: Dict[str, Any]) -> Tensor:
+def tensor_of(details: dict[str, Any]) -> Tensor:
     """A tensor from the interpreter's details; an open batch stands as the 1 that it is allocated with."""
     import numpy as np
 
@@ -48,11 +48,11 @@ class TFLiteEngine:
         self.outputs = tuple(tensor_of(details) for details in outputs)
         self.invoke = self._interpreter.invoke
 
-    def set_inputs(self, arrays: List[NDArray[Any]]) -> None:
+    def set_inputs(self, arrays: list[NDArray[Any]]) -> None:
         """Copy the inputs into the interpreter."""
         for index, array in zip(self._input_indices, arrays):
             self._interpreter.set_tensor(index, array)
 
-    def get_outputs(self) -> List[NDArray[Any]]:
+    def get_outputs(self) -> list[NDArray[Any]]:
         """Copy the outputs out of the interpreter."""
         return [self._interpreter.get_tensor(index) for index in self._output_indices]
