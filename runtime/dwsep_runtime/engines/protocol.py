@@ -42,7 +42,8 @@ class Tensor:
             return cast
         limits = np.iinfo(self.dtype)
         stored = np.rint(real / np.float32(self.scale)) + self.zero_point
-        return np.clip(stored, limits.min, limits.max).astype(self.dtype)
+        clipped: NDArray[Any] = np.clip(stored, limits.min, limits.max).astype(self.dtype)
+        return clipped
 
     def dequantize(self, stored: NDArray[Any]) -> NDArray[Any]:
         """Stored values as real ones, float32."""
