@@ -18,7 +18,7 @@ from dwsep_runtime.errors import DwsepError
 from edge_dwsep.datasets.sources import open_data
 from edge_dwsep.evaluate import Evaluation, engines_of, evaluate
 from edge_dwsep.export import export_source, predictions_of
-from edge_dwsep.measure import AccuracySettings, EvaluationFiles, LatencySettings
+from edge_dwsep.measure import AccuracySettings, LatencySettings, evaluation_files
 from edge_dwsep.model_source import open_model
 from edge_dwsep.report import render
 from edge_dwsep.results import new_results, write_results
@@ -72,7 +72,7 @@ def run_demo(folder: Path, command: str, on_step: Callable[[str], None] = lambda
     plan = [(artifact, engine) for artifact in artifacts for engine in engines_of(artifact, ())]
     device = LocalDevice()
     try:
-        with EvaluationFiles(data.evaluation) as files:
+        with evaluation_files(data.evaluation) as files:
             what = Evaluation(LATENCY, AccuracySettings(), files, (REFERENCE, expected))
             evaluate(device, plan, what, results, on_step)
     finally:

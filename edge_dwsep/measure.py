@@ -6,16 +6,17 @@ __all__ = [
     "AccuracySettings",
     "EvaluationFiles",
     "LatencySettings",
+    "evaluation_files",
     "measure_accuracy",
     "measure_latency",
     "run_record",
 ]
 
+import contextlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -62,24 +63,23 @@ class AccuracySettings:
     timeout: float = 3600.0
 
 
+@dataclass(frozen=True)
 class EvaluationFiles:
-    """Images and labels as the .npy files that the runtime reads, for as long as the ``with`` block lasts."""
+    """A data set, and its images and labels as the .npy files that the runtime reads."""
 
-    def __init__(self, data: LabelledImages) -> None:
-        self.data = data
-        self._folder = tempfile.TemporaryDirectory(prefix="edge-dwsep-data-")
-        self.images = Path(self._folder.name) / "images.npy"
-        self.labels = Path(self._folder.name) / "labels.npy"
+    data: LabelledImages
+    images: Path
+    labels: Path
 
-    def __enter__(self) -> EvaluationFiles:
-        np.save(self.images, self.data.images)
-        np.save(self.labels, self.data.labels)
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._folder.cleanup()
+@contextlib.contextmanager
+def evaluation_files(data: LabelledImages) -> Iterator[EvaluationFiles]:
+    """Write a data set's images and labels to a temporary folder, for as long as the ``with`` block lasts."""
+    with tempfile.TemporaryDirectory(prefix="edge-dwsep-data-") as folder:
+        files = EvaluationFiles(data, Path(folder) / "images.npy", Path(folder) / "labels.npy")
+        np.save(files.images, data.images)
+        np.save(files.labels, data.labels)
+        yield files
 
 
 def run_record(artifact: Artifact, engine: str, threads: int) -> dict[str, Any]:
@@ -130,13 +130,13 @@ def measure_latency(
     )
     measured = result["measured"]
     samples: NDArray[np.int64] = decode_array(measured["samples_ns"])
-    interval = percentile_interval(samples, 50)
     latency = {
         "count": len(samples),
         "warmup_count": measured["warmup_count"],
         "p50_ms": percentile(samples, 50) / NANOSECONDS,
-        "p50_interval_ms": None if interval is None else [bound / NANOSECONDS for bound in interval],
+        "p50_interval_ms": _interval_ms(samples, 50),
         "p90_ms": percentile(samples, 90) / NANOSECONDS,
+        "p90_interval_ms": _interval_ms(samples, 90),
         "load_ms": result["load_ns"] / NANOSECONDS,
         "clock": measured["clock"],
         "samples_ns": measured["samples_ns"],
@@ -202,6 +202,11 @@ def measure_accuracy(
         same = int(np.count_nonzero(predictions == expected))
         agreement = {"reference": name, "top1": same / count, "interval": wilson_interval(same, count)}
     return {"accuracy": accuracy, "agreement": agreement, **_circumstances(result)}
+
+
+def _interval_ms(samples: NDArray[np.int64], q: float) -> list[float] | None:
+    interval = percentile_interval(samples, q)
+    return None if interval is None else [bound / NANOSECONDS for bound in interval]
 
 
 def _circumstances(result: dict[str, Any]) -> dict[str, Any]:

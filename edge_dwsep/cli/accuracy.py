@@ -53,10 +53,10 @@ def accuracy(
     from edge_dwsep.cli.measuring import input_size, measure_and_show
     from edge_dwsep.datasets.sources import open_data
     from edge_dwsep.evaluate import Evaluation
-    from edge_dwsep.measure import AccuracySettings, EvaluationFiles
+    from edge_dwsep.measure import AccuracySettings, evaluation_files
 
     settings = AccuracySettings(threads, timeout)
     preprocessing = preprocessing_from(scale, offset, pad_to=input_size(artifacts[0]) if pad else None)
-    with EvaluationFiles(open_data(data).evaluation) as files:
+    with evaluation_files(open_data(data).evaluation) as files:
         what = Evaluation(accuracy=settings, files=files, preprocessing=preprocessing)
         return measure_and_show("accuracy", artifacts, device, engines, what, settings, output, as_json)

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_dwsep.cli.options import data_option, json_option, preprocessing_from, preprocessing_options
-from edge_dwsep.cli.shape import input_shape
+from edge_dwsep.cli.options import (
+    architecture_options,
+    data_option,
+    input_shape,
+    json_option,
+    preprocessing_from,
+    preprocessing_options,
+)
 
 if TYPE_CHECKING:
     from dwsep_export import Recipe
@@ -28,10 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--io", default="float32", show_default=True, help="Inputs and outputs of tflite-w8a8: float32, int8 or uint8."
 )
-@click.option("--alpha", type=float, help="Width multiplier, for an architecture. [default: 1.0]")
-@click.option("--resolution", type=int, help="Height and width of the input, for an architecture. [default: 224]")
-@click.option("--channels", type=int, help="Channels of the input, for an architecture. [default: 3]")
-@click.option("--classes", type=int, help="For an architecture. [default: 1000]")
+@architecture_options
 @data_option("Images to calibrate and verify on (different ones)")
 @preprocessing_options
 @click.option(

@@ -12,8 +12,7 @@ from typing import Any
 import click
 
 from edge_dwsep.cli.lazy import LazyGroup
-from edge_dwsep.cli.options import json_option
-from edge_dwsep.cli.shape import input_shape
+from edge_dwsep.cli.options import architecture_options, input_shape, json_option
 
 
 @click.group(
@@ -63,10 +62,7 @@ def list_models(as_json: bool) -> None:
 
 @click.command("show")
 @click.argument("model")
-@click.option("--alpha", type=float, help="Width multiplier, for an architecture. [default: 1.0]")
-@click.option("--resolution", type=int, help="Height and width of the input, for an architecture. [default: 224]")
-@click.option("--channels", type=int, help="Channels of the input, for an architecture. [default: 3]")
-@click.option("--classes", type=int, help="For an architecture. [default: 1000]")
+@architecture_options
 @json_option
 def show(
     model: str, alpha: float | None, resolution: int | None, channels: int | None, classes: int | None, as_json: bool

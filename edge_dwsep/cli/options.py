@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 __all__ = [
+    "architecture_options",
     "data_option",
     "device_option",
     "engine_option",
+    "input_shape",
     "json_option",
     "preprocessing_from",
     "preprocessing_options",
@@ -36,6 +38,28 @@ def data_option(what: str, *, required: bool = False) -> Callable[[Function], Fu
     """The option ``--data``, explained by ``what``."""
     sources = "fashion-mnist-sample (in the package), fashion-mnist, or an .npz file with images and labels"
     return click.option("--data", required=required, help=f"{what}: {sources}.")
+
+
+def architecture_options(function: Function) -> Function:
+    """Adds ``--alpha``, ``--resolution``, ``--channels`` and ``--classes``."""
+    for option in (
+        click.option("--classes", type=int, help="For an architecture. [default: 1000]"),
+        click.option("--channels", type=int, help="Channels of the input, for an architecture. [default: 3]"),
+        click.option(
+            "--resolution", type=int, help="Height and width of the input, for an architecture. [default: 224]"
+        ),
+        click.option("--alpha", type=float, help="Width multiplier, for an architecture. [default: 1.0]"),
+    ):
+        function = option(function)
+    return function
+
+
+def input_shape(resolution: int | None, channels: int | None) -> tuple[int, int, int] | None:
+    """(height, width, channels) as the options say it, or None if neither was given."""
+    if resolution is None and channels is None:
+        return None
+    side = 224 if resolution is None else resolution
+    return side, side, 3 if channels is None else channels
 
 
 def preprocessing_options(function: Function) -> Function:
