@@ -6,6 +6,7 @@ __all__ = ["Evaluation", "engines_of", "evaluate"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class Evaluation:
         files: images and labels, for accuracy.
         reference: name and predictions, int64 (count,), to compare with image by image.
         preprocessing: for artifacts without a manifest; None where every artifact has one.
+        label_offset: number of outputs before the one of label 0.
     """
 
     latency: LatencySettings | None = None
@@ -44,6 +46,7 @@ class Evaluation:
     files: EvaluationFiles | None = None
     reference: tuple[str, NDArray[np.int64]] | None = None
     preprocessing: Preprocessing | None = None
+    label_offset: int = 0
 
 
 def engines_of(artifact: Artifact, wanted: Sequence[str]) -> list[str]:
@@ -84,16 +87,18 @@ def evaluate(
         results: see :mod:`edge_dwsep.results`.
         on_step: told of each measurement as it begins.
     """
+    titles = _titles([artifact for artifact, _ in plan])
     for artifact, engine in plan:
         settings = what.latency or what.accuracy
-        record = run_record(artifact, engine, settings.threads if settings else 1)
+        title = titles[artifact.file]
+        record = run_record(artifact, title, engine, settings.threads if settings else 1)
         results["runs"].append(record)
         try:
             if what.latency is not None:
-                on_step(f"time {artifact.variant} on {engine}")
+                on_step(f"time {title} on {engine}")
                 add_run(results, record, measure_latency(device, artifact, engine, what.latency))
             if what.accuracy is not None and what.files is not None:
-                on_step(f"classify with {artifact.variant} on {engine}")
+                on_step(f"classify with {title} on {engine}")
                 measured = measure_accuracy(
                     device,
                     artifact,
@@ -101,6 +106,7 @@ def evaluate(
                     what.files,
                     what.accuracy,
                     preprocessing=_preprocessing(artifact, what.preprocessing),
+                    label_offset=what.label_offset,
                     reference=what.reference,
                 )
                 add_run(results, record, measured)
@@ -108,8 +114,22 @@ def evaluate(
             record["status"], record["error"] = "failed", str(error)
 
 
+def _titles(artifacts: Sequence[Artifact]) -> dict[Path, str]:
+    """What to call each artifact: its variant, or its file's name or path where others have the same."""
+    files = {artifact.file: artifact for artifact in artifacts}
+    for title in (lambda item: item.variant, lambda item: item.file.name, lambda item: str(item.file)):
+        titles = {file: str(title(artifact)) for file, artifact in files.items()}
+        if len(set(titles.values())) == len(files):
+            return titles
+    return {file: str(file) for file in files}
+
+
 def _preprocessing(artifact: Artifact, given: Preprocessing | None) -> Preprocessing:
     if artifact.manifest is not None:
+        if given is not None:
+            raise InvalidInput(
+                f"{artifact.file.name} has its preprocessing in its manifest; leave out --scale, --offset and --pad"
+            )
         return artifact.manifest.preprocessing
     if given is None:
         raise InvalidInput(f"{artifact.file.name} has no manifest; say its preprocessing with --scale and --offset")

@@ -20,6 +20,9 @@ from edge_dwsep.model_source import ModelSource
 VERIFICATION_COUNT = 256
 """Images that each artifact is compared with Keras on."""
 
+VERIFICATION_SEED = 0
+"""Of which images those are."""
+
 BATCH = 128
 
 
@@ -57,8 +60,11 @@ def export_source(
 
 def export_request(source: ModelSource, data: DataSource, preprocessing: Preprocessing | None = None) -> ExportRequest:
     """What export needs to know of a model source and a data set; see :func:`export_source`."""
-    applied = preprocessing or source.preprocessing or Preprocessing()
-    images = data.evaluation.images[:VERIFICATION_COUNT]
+    applied = (preprocessing or source.preprocessing or Preprocessing()).for_input((1, *source.facts.input_shape))
+    count = min(VERIFICATION_COUNT, len(data.evaluation))
+    order = np.random.default_rng(VERIFICATION_SEED).permutation(len(data.evaluation)).astype(np.int64)
+    indices = np.sort(order[:count])
+    images = data.evaluation.images[indices]
     _require_fit(source, applied, images)
     pool = data.calibration_pool
     origin = Calibration(
@@ -72,7 +78,7 @@ def export_request(source: ModelSource, data: DataSource, preprocessing: Preproc
         facts=source.facts,
         preprocessing=applied,
         labels=source.labels,
-        reference=Reference.of(source.model, data.evaluation.name, data.evaluation.sha256, images, applied),
+        reference=Reference.of(source.model, data.evaluation.name, data.evaluation.sha256, indices, images, applied),
         calibration=CalibrationImages(data.calibration.images, origin),
     )
 
@@ -102,6 +108,6 @@ def _require_fit(source: ModelSource, preprocessing: Preprocessing, images: NDAr
     shape = preprocessing.apply(images[:1]).shape[1:]
     if shape != source.facts.input_shape:
         raise InvalidData(
-            f"images are {tuple(images.shape[1:])} and {shape} after preprocessing, but {source.facts.name} takes "
-            f"{source.facts.input_shape}; give images of that size, or smaller ones of as many channels with --pad"
+            f"images are {shape} after preprocessing, but {source.facts.name} takes {source.facts.input_shape}; "
+            "give images of that size, or smaller ones of as many channels with --pad"
         )

@@ -14,7 +14,7 @@ __all__ = [
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,11 @@ from dwsep_runtime.preprocessing import Preprocessing
 from edge_dwsep.datasets.labelled import LabelledImages
 from edge_dwsep.statistics import percentile, percentile_interval, wilson_interval
 
-OnEvent = Callable[[dict[str, Any]], None]
-
 NANOSECONDS = 1e6
 """In a millisecond."""
+
+BUSY = 1.5
+"""Runnable processes a core beyond which a device was doing something else; a run itself is one."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,10 @@ def evaluation_files(data: LabelledImages) -> Iterator[EvaluationFiles]:
         yield files
 
 
-def run_record(artifact: Artifact, engine: str, threads: int) -> dict[str, Any]:
+def run_record(artifact: Artifact, title: str, engine: str, threads: int) -> dict[str, Any]:
     """What a run's record says of the artifact, before anything is measured."""
     return {
-        "variant": artifact.variant,
+        "variant": title,
         "format": artifact.format,
         "scheme": artifact.scheme,
         "engine": engine,
@@ -106,13 +107,16 @@ def run_record(artifact: Artifact, engine: str, threads: int) -> dict[str, Any]:
 
 
 def measure_latency(
-    device: Device, artifact: Artifact, engine: str, settings: LatencySettings, on_event: OnEvent = lambda event: None
+    device: Device,
+    artifact: Artifact,
+    engine: str,
+    settings: LatencySettings,
 ) -> dict[str, Any]:
     """Time an artifact: scenario single-stream in a fresh process on the device.
 
     Returns:
         Keys to put into the run's record: ``latency`` (percentiles and interval in ms, raw samples encoded),
-        ``engine_version``, ``state``, ``device``, ``harness_sha256``.
+        ``engine_version``, ``state``, ``device``, ``harness_sha256``, and ``doubts`` to be added to its warnings.
 
     Raises:
         DwsepError: the device or the run failed.
@@ -126,7 +130,6 @@ def measure_latency(
         threads=settings.threads,
         manifest_sha256=artifact.manifest_sha256,
         timeout=settings.timeout + settings.warmup_seconds + settings.min_seconds,
-        on_event=on_event,
     )
     measured = result["measured"]
     samples: NDArray[np.int64] = decode_array(measured["samples_ns"])
@@ -141,7 +144,7 @@ def measure_latency(
         "clock": measured["clock"],
         "samples_ns": measured["samples_ns"],
     }
-    return {"latency": latency, **_circumstances(result)}
+    return {"latency": latency, "doubts": _doubts(result), **_circumstances(result)}
 
 
 def measure_accuracy(
@@ -152,8 +155,8 @@ def measure_accuracy(
     settings: AccuracySettings,
     *,
     preprocessing: Preprocessing,
+    label_offset: int = 0,
     reference: tuple[str, NDArray[np.int64]] | None = None,
-    on_event: OnEvent = lambda event: None,
 ) -> dict[str, Any]:
     """Classify images with an artifact in a fresh process on the device.
 
@@ -164,8 +167,8 @@ def measure_accuracy(
         files: images and labels.
         settings: threads and time limit.
         preprocessing: from pixels to the model's input.
+        label_offset: number of outputs before the one of label 0.
         reference: name and predictions, int64 (count,), of a model to compare with, image by image.
-        on_event: told of progress.
 
     Returns:
         Keys to put into the run's record: ``accuracy``, ``agreement``, ``engine_version``, ``state``, ``device``,
@@ -178,11 +181,10 @@ def measure_accuracy(
         device,
         artifact.file,
         engine,
-        Accuracy(str(files.images), str(files.labels), preprocessing),
+        Accuracy(str(files.images), str(files.labels), preprocessing, label_offset),
         threads=settings.threads,
         manifest_sha256=artifact.manifest_sha256,
         timeout=settings.timeout,
-        on_event=on_event,
     )
     measured = result["measured"]
     count = measured["count"]
@@ -202,6 +204,18 @@ def measure_accuracy(
         same = int(np.count_nonzero(predictions == expected))
         agreement = {"reference": name, "top1": same / count, "interval": wilson_interval(same, count)}
     return {"accuracy": accuracy, "agreement": agreement, **_circumstances(result)}
+
+
+def _doubts(result: dict[str, Any]) -> list[str]:
+    """Why a latency is not to be trusted, in plain words."""
+    cores, load = result["device"]["cores"], result["state"]["before"]["load_1min"]
+    threads = result["engine"]["threads"]
+    doubts = []
+    if load is not None and load > BUSY * cores:
+        doubts.append(f"the device was busy (load {load:g} on {cores} cores): latency is not to be trusted")
+    if threads > cores:
+        doubts.append(f"more threads ({threads}) than cores ({cores})")
+    return doubts
 
 
 def _interval_ms(samples: NDArray[np.int64], q: float) -> list[float] | None:

@@ -16,12 +16,10 @@ class Progress:
     Args:
         title: what the whole is.
         total: number of steps; it may turn out more or fewer.
-        quiet: show nothing.
     """
 
-    def __init__(self, title: str, total: int, *, quiet: bool = False) -> None:
+    def __init__(self, title: str, total: int) -> None:
         self._title = title
-        self._quiet = quiet
         self._total = total
         self._rich: Any = None
         self._screen: Any = None
@@ -29,7 +27,7 @@ class Progress:
         self._step = ""
 
     def __enter__(self) -> Progress:
-        if not self._quiet and sys.stderr.isatty():
+        if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as RichProgress
@@ -61,7 +59,7 @@ class Progress:
         """Begin a step; the one before it counts as done."""
         if self._rich is not None:
             self._rich.update(self._task, description=name, advance=1 if self._step else 0)
-        elif not self._quiet:
+        else:
             sys.stderr.write(f"{self._title}: {name}\n")
             sys.stderr.flush()
         self._step = name

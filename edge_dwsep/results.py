@@ -38,6 +38,8 @@ def add_run(results: dict[str, Any], record: dict[str, Any], measured: Mapping[s
     for key, value in measured.items():
         if key == "device":
             results["device"].update(value)
+        elif key == "doubts":
+            record["warnings"].extend(value)
         elif key == "state" and record["state"]:
             record["state"] = {"before": record["state"]["before"], "after": value["after"]}
         else:

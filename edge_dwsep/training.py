@@ -185,14 +185,18 @@ def _restore(state: Path, identity: dict[str, Any]) -> tuple[Any, int]:
     record = state / STATE_JSON
     if not record.exists():
         return None, 0
-    saved = json.loads(record.read_text())
-    if saved["identity"] != identity:
+    try:
+        saved = json.loads(record.read_text())
+        known, model, epoch = saved["identity"], saved["model"], saved["epoch"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"{record} is damaged; delete {state} to begin anew") from error
+    if known != identity:
         raise InvalidInput(
             f"{state} holds a training of another plan or data set; give another --state folder or delete that one"
         )
     import keras
 
-    return keras.models.load_model(state / saved["model"]), saved["epoch"]
+    return keras.models.load_model(state / model), epoch
 
 
 def _save(state: Path, model: Any, identity: dict[str, Any], epoch: int) -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from dwsep_devices.errors import PermanentDeviceError, TransientDeviceError
 from dwsep_runtime.model_file import sha256_of
-from dwsep_runtime.spawn import RUNTIME_ENVIRONMENT, Completed, run_process
+from dwsep_runtime.spawn import RUNTIME_ARGUMENTS, RUNTIME_ENVIRONMENT, Completed, run_process
 
 
 class LocalDevice:
     """See :class:`dwsep_devices.device.Device`; files lie in a temporary folder that :meth:`close` removes."""
 
     name = "local"
-    runtime_command: Sequence[str] = (sys.executable, "-m", "dwsep_runtime", "-")
+    runtime_command: Sequence[str] = (sys.executable, *RUNTIME_ARGUMENTS)
     runtime_environment: Mapping[str, str] = RUNTIME_ENVIRONMENT
 
     def __init__(self) -> None:

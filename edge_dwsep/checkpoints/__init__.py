@@ -42,14 +42,24 @@ class Checkpoint:
     def load(self) -> keras.Model:
         """The model with its weights.
 
+        The network is built by its architecture and only the weights are taken from the file: how Keras writes down
+        a network changes between its versions, and older ones refuse files of newer ones.
+
         Raises:
             InvalidModel: the file is not the one that the card describes.
         """
         if not self.file.exists() or sha256_of(self.file) != self.card["file"]["sha256"]:
             raise InvalidModel(f"checkpoint {self.file} is not the file its card describes; reinstall the package")
-        from dwsep_export import load_keras_model
+        from edge_dwsep.models import build
 
-        return load_keras_model(self.file)
+        model = build(
+            self.card["architecture"],
+            alpha=self.card["alpha"],
+            input_shape=tuple(self.card["input_shape"]),
+            classes=len(self.card["class_names"]),
+        )
+        model.load_weights(self.file)
+        return model
 
 
 def checkpoint_names() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["main"]
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -55,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = [argument for argument in given if argument != DEBUG]
     if debug:
         os.environ[DEBUG_VARIABLE] = "1"
+    # Ended by a terminal that closes or by CI, a command cleans up as it does after Ctrl-C.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is signal.SIG_DFL:
+            signal.signal(ending, signal.default_int_handler)
     try:
         code = cli.main(given, prog_name="edge-dwsep", standalone_mode=False)
     except Exception as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from edge_dwsep.cli.options import (
+    Seconds,
     data_option,
     device_option,
     engine_option,
@@ -27,8 +28,9 @@ from edge_dwsep.cli.options import (
 @threads_option
 @preprocessing_options
 @click.option(
-    "--timeout", type=click.FloatRange(1), default=3600.0, show_default=True, help="Seconds that a run may take."
+    "--label-offset", type=click.IntRange(0), default=0, show_default=True, help="Outputs before the one of label 0."
 )
+@click.option("--timeout", type=Seconds(1), default=3600.0, show_default=True, help="Seconds that a run may take.")
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Write results, predictions included, to this JSON file."
 )
@@ -42,6 +44,7 @@ def accuracy(
     scale: str | None,
     offset: str | None,
     pad: bool,
+    label_offset: int,
     timeout: float,
     output: Path | None,
     as_json: bool,
@@ -50,13 +53,13 @@ def accuracy(
 
     Preprocessing is taken from an artifact's manifest; for one without, say it with --scale, --offset and --pad.
     """
-    from edge_dwsep.cli.measuring import input_size, measure_and_show
+    from edge_dwsep.cli.measuring import measure_and_show
     from edge_dwsep.datasets.sources import open_data
     from edge_dwsep.evaluate import Evaluation
     from edge_dwsep.measure import AccuracySettings, evaluation_files
 
     settings = AccuracySettings(threads, timeout)
-    preprocessing = preprocessing_from(scale, offset, pad_to=input_size(artifacts[0]) if pad else None)
+    preprocessing = preprocessing_from(scale, offset, pad=pad)
     with evaluation_files(open_data(data).evaluation) as files:
-        what = Evaluation(accuracy=settings, files=files, preprocessing=preprocessing)
+        what = Evaluation(accuracy=settings, files=files, preprocessing=preprocessing, label_offset=label_offset)
         return measure_and_show("accuracy", artifacts, device, engines, what, settings, output, as_json)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edge_dwsep.cli.options import device_option, engine_option, json_option, threads_option
+from edge_dwsep.cli.options import Seconds, device_option, engine_option, json_option, threads_option
 
 
 @click.command()
@@ -17,15 +17,9 @@ from edge_dwsep.cli.options import device_option, engine_option, json_option, th
 @engine_option
 @threads_option
 @click.option("--min-samples", type=click.IntRange(1), default=1024, show_default=True, help="Inferences at least.")
-@click.option(
-    "--min-seconds", type=click.FloatRange(0, 86400), default=3.0, show_default=True, help="Seconds at least."
-)
-@click.option(
-    "--warmup-seconds", type=click.FloatRange(0, 86400), default=0.5, show_default=True, help="Seconds before."
-)
-@click.option(
-    "--timeout", type=click.FloatRange(1), default=300.0, show_default=True, help="Seconds a run may take more."
-)
+@click.option("--min-seconds", type=Seconds(), default=3.0, show_default=True, help="Seconds at least.")
+@click.option("--warmup-seconds", type=Seconds(), default=0.5, show_default=True, help="Seconds before.")
+@click.option("--timeout", type=Seconds(1), default=300.0, show_default=True, help="Seconds a run may take more.")
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Write results, raw samples included, to this JSON file."
 )

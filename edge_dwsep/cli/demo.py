@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edge_dwsep.cli.options import json_option
+from edge_dwsep.cli.options import given_command, json_option
 
 STEPS = 39
 """Steps that the demo announces: exports, verifications, and two measurements for each of ten runs."""
@@ -32,7 +32,7 @@ def demo(output: Path, as_json: bool) -> int:
     from edge_dwsep.progress import Progress
 
     with Progress("demo", STEPS) as progress:
-        results = run_demo(output, "edge-dwsep demo", progress.step)
+        results = run_demo(output, given_command(), progress.step)
     failures = [*results["failed_exports"], *(run for run in results["runs"] if run["status"] != "ok")]
     if as_json:
         import json

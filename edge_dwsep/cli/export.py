@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["export"]
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from edge_dwsep.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from dwsep_export import Recipe
+    from dwsep_export import Artifact, Parity, Recipe
     from dwsep_runtime.errors import DwsepError
 
 
@@ -63,9 +64,11 @@ def export(
     from dwsep_export import RECIPES, Recipe
     from edge_dwsep.progress import Progress
 
-    wanted = [Recipe.parse(text, io if text == "tflite-w8a8" else "float32") for text in recipes] or list(RECIPES)
-    if not recipes and io != "float32":
-        wanted = [Recipe.parse(recipe.name, io if recipe.name == "tflite-w8a8" else "float32") for recipe in RECIPES]
+    wanted = [Recipe.parse(text) for text in recipes] or list(RECIPES)
+    if io != "float32":
+        if not any(recipe.takes_io for recipe in wanted):
+            raise click.UsageError("--io goes with tflite-w8a8, which is not among the recipes wanted")
+        wanted = [Recipe.parse(recipe.name, io) if recipe.takes_io else recipe for recipe in wanted]
     failures: list[tuple[Recipe, DwsepError]] = []
     with Progress("export", 2 * len(wanted) + 5) as progress:
         progress.step("load the model")
@@ -76,13 +79,18 @@ def export(
         source = open_model(model, alpha=alpha, input_shape=input_shape(resolution, channels), classes=classes)
         if data is None and source.trained and any(recipe.scheme.needs_calibration for recipe in wanted):
             raise click.UsageError("w8a8 needs images to calibrate on: give --data, or leave it out with --recipe")
-        height, width, _ = source.facts.input_shape
+        preprocessing = preprocessing_from(scale, offset, pad=pad)
+        if preprocessing is None and source.preprocessing is None:
+            raise click.UsageError(
+                f"say what {model} expects of 0-255 pixels with --scale and --offset; "
+                "--scale 1 if it takes them as they are"
+            )
         artifacts = export_source(
             source,
             wanted,
             output,
             data=noise(source) if data is None else open_data(data),
-            preprocessing=preprocessing_from(scale, offset, pad_to=(height, width) if pad else None),
+            preprocessing=preprocessing,
             on_step=progress.step,
             on_failure=lambda recipe, error: failures.append((recipe, error)),
         )
@@ -90,6 +98,13 @@ def export(
         click.echo(
             "edge-dwsep: verified on noise, for want of --data: good for latency, says nothing of accuracy", err=True
         )
+    _show(artifacts, as_json=as_json)
+    for recipe, error in failures:
+        click.echo(f"edge-dwsep: {recipe.name} failed: {error}", err=True)
+    return 1 if failures else 0
+
+
+def _show(artifacts: Sequence[Artifact], *, as_json: bool) -> None:
     if as_json:
         import json
 
@@ -104,12 +119,14 @@ def export(
             if parity:
                 click.echo(
                     f"{item.file}  {item.file.stat().st_size / 1000:,.0f} kB  "
-                    f"agrees with Keras on {100 * parity.top1_agreement:.1f} % of {parity.count} images, "
-                    f"error max {parity.max_abs_error:.2g} mean {parity.mean_abs_error:.2g}"
+                    f"{_agreement(parity)}error max {parity.max_abs_error:.2g} mean {parity.mean_abs_error:.2g}"
                 )
         for item in artifacts:
             for warning in item.manifest.warnings if item.manifest else ():
                 click.echo(f"edge-dwsep: warning: {warning}", err=True)
-    for recipe, error in failures:
-        click.echo(f"edge-dwsep: {recipe.name} failed: {error}", err=True)
-    return 1 if failures else 0
+
+
+def _agreement(parity: Parity) -> str:
+    if parity.top1_agreement is None:
+        return ""
+    return f"agrees with Keras on {100 * parity.top1_agreement:.1f} % of {parity.count} images, "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 __all__ = [
+    "Seconds",
     "architecture_options",
     "data_option",
     "device_option",
     "engine_option",
+    "given_command",
     "input_shape",
     "json_option",
     "preprocessing_from",
@@ -14,6 +16,8 @@ __all__ = [
     "threads_option",
 ]
 
+import math
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +27,21 @@ if TYPE_CHECKING:
     from dwsep_runtime.preprocessing import Preprocessing
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, at most a day."""
+
+    def __init__(self, least: float = 0.0) -> None:
+        super().__init__(least, 86400.0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is no number, which compares with no bound."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return number
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
 device_option = click.option("--device", default="local", show_default=True, help="Where to run.")
@@ -75,31 +94,31 @@ def preprocessing_options(function: Function) -> Function:
     return function
 
 
-def preprocessing_from(
-    scale: str | None, offset: str | None, *, pad_to: tuple[int, int] | None = None
-) -> Preprocessing | None:
+def given_command() -> str:
+    """The command line as it was given, to be given again."""
+    import shlex
+
+    return shlex.join(["edge-dwsep", *sys.argv[1:]])
+
+
+def preprocessing_from(scale: str | None, offset: str | None, *, pad: bool) -> Preprocessing | None:
     """Preprocessing as options say it, or None if none was given.
 
     Raises:
         InvalidInput: not numbers, or numbers that contradict one another.
     """
-    if scale is None and offset is None and pad_to is None:
+    if scale is None and offset is None and not pad:
         return None
     from dwsep_runtime.preprocessing import Preprocessing
 
-    height, width = pad_to or (0, 0)
     return Preprocessing(
-        resize="pad" if pad_to else "none",
-        height=height,
-        width=width,
+        resize="pad" if pad else "none",
         scale=_numbers("--scale", scale or "1"),
         offset=_numbers("--offset", offset or "0"),
     )
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:
-    import math
-
     from dwsep_runtime.errors import InvalidInput
 
     try:

@@ -20,7 +20,7 @@ class LabelledImages:
     Attributes:
         name: what the set is called in results.
         images: uint8 (count, height, width, channels).
-        labels: int64 (count,), each in [0, len(class_names)) where class names are known.
+        labels: integers (count,), kept as int64.
         class_names: names by label; empty if unknown.
     """
 
@@ -40,6 +40,7 @@ class LabelledImages:
                 f"labels of {self.name!r} must be integers ({len(self.images)},), one an image, "
                 f"received {self.labels.dtype} {self.labels.shape}"
             )
+        object.__setattr__(self, "labels", self.labels.astype(np.int64, copy=False))
         if not len(self.images):
             raise InvalidData(f"data set {self.name!r} is empty; at least one image is needed")
 
@@ -52,15 +53,6 @@ class LabelledImages:
         digest = hashlib.sha256(np.ascontiguousarray(self.images).tobytes())
         digest.update(self.labels.astype("<i8").tobytes())
         return digest.hexdigest()
-
-    def require_labels_below(self, classes: int) -> None:
-        """Raise InvalidData if a label is not a class of a model with ``classes`` outputs."""
-        low, high = int(self.labels.min()), int(self.labels.max())
-        if low < 0 or high >= classes:
-            raise InvalidData(
-                f"labels of {self.name!r} run from {low} to {high}, but the model has {classes} classes: "
-                f"labels must be in 0..{classes - 1}"
-            )
 
     def subset(self, indices: NDArray[np.int64]) -> LabelledImages:
         """The images at ``indices`` (int64), in that order."""

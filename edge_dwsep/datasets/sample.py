@@ -60,6 +60,4 @@ def load_npz(path: Path) -> LabelledImages:
         raise InvalidData(f"{path} lacks an array: {error.args[0]}; it needs 'images' and 'labels'") from error
     except Exception as error:  # NumPy and zipfile raise many types for damaged files
         raise InvalidData(f"{path} cannot be read as an .npz file: {error}") from error
-    return LabelledImages(
-        path.stem, images[..., np.newaxis] if images.ndim == 3 else images, labels.astype(np.int64, copy=False)
-    )
+    return LabelledImages(path.stem, images[..., np.newaxis] if images.ndim == 3 else images, labels)

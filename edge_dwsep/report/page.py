@@ -94,7 +94,7 @@ def _figure(results: Mapping[str, Any], runs: Sequence[ReportedRun], names: Sequ
         f'<ol class="key{numbered}">{key}{f"<li><b></b>{line}</li>" if line else ""}</ol><figcaption class="note">'
         "Left is faster, up is more accurate, a smaller mark is a smaller file. Bars are 95 % intervals, hidden behind "
         "the mark where they are shorter than it; where those of two runs overlap, these measurements do not put one "
-        "run before the other."
+        "run before the other. A latency\u2019s interval speaks of one process; measured again it may lie outside."
         f"{absent if left_out else ''}</figcaption></figure>"
     )
 

@@ -65,8 +65,10 @@ class Parity:
         data: data set.
         data_sha256: its hash.
         count: images compared.
+        indices: which of the data set's images.
         engine: engine that ran the artifact, and its version.
-        top1_agreement: share of images with the same largest output.
+        top1_agreement: share of images with the same largest output; None where the
+            Keras model puts all of them into one class.
         max_abs_error: largest difference of any output.
         mean_abs_error: mean difference over all outputs.
     """
@@ -74,8 +76,9 @@ class Parity:
     data: str
     data_sha256: str
     count: int
+    indices: tuple[int, ...]
     engine: str
-    top1_agreement: float
+    top1_agreement: float | None
     max_abs_error: float
     mean_abs_error: float
 
@@ -123,9 +126,15 @@ class Manifest:
             given["parity"] = _make(Parity, given["parity"], "parity")
             if given["calibration"] is not None:
                 given["calibration"] = _make(Calibration, given["calibration"], "calibration")
+            made = _make(cls, given, "manifest")
+            named = (made.file["sha256"], made.recipe["name"], made.recipe["scheme"])
         except KeyError as error:
             raise InvalidInput(f"manifest lacks {error.args[0]!r}") from error
-        return _make(cls, given, "manifest")
+        except (TypeError, AttributeError, ValueError) as error:
+            raise InvalidInput(f"manifest has a value of the wrong kind: {error}") from error
+        if not all(isinstance(text, str) for text in named):
+            raise InvalidInput("manifest has a hash or name that is not a text")
+        return made
 
 
 def _make(kind: type[Made], values: dict[str, Any], what: str) -> Made:
@@ -162,7 +171,10 @@ def load_manifest(model: Path) -> tuple[Manifest, str] | None:
         raise InvalidInput(f"manifest {path} cannot be read: {error}; export the model again") from error
     if not isinstance(values, dict):
         raise InvalidInput(f"manifest {path} is not a JSON object; export the model again")
-    manifest = Manifest.from_json(values)
+    try:
+        manifest = Manifest.from_json(values)
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}; export the model again") from error
     if sha256_of(model) != manifest.file["sha256"]:
         raise StaleArtifact(f"{model} is not the file that {path.name} was written for; export the model again")
     return manifest, hashlib.sha256(content).hexdigest()

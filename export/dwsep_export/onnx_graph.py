@@ -26,13 +26,15 @@ def onnx_facts(model: onnx.ModelProto) -> GraphFacts:
     producers = {output: node for node in model.graph.node for output in node.output}
 
     def stored(name: str) -> tuple[str, str, bool]:
-        """Name behind a DequantizeLinear, its dtype, and whether its scales are one a channel."""
+        """Name behind a DequantizeLinear, its dtype, and whether its scales are one for each of the first axis."""
         node = producers.get(name)
         if node is None or node.op_type != "DequantizeLinear":
             tensor = initializers.get(name)
             return name, "float32" if tensor is None else _dtype(helper, tensor.data_type), False
-        zero_point = initializers[node.input[2]]
-        return node.input[0], _dtype(helper, zero_point.data_type), bool(np.prod(initializers[node.input[1]].dims) > 1)
+        zero_point, source = initializers[node.input[2]], initializers.get(node.input[0])
+        scales = int(np.prod(initializers[node.input[1]].dims))
+        per_channel = source is not None and scales == source.dims[0]
+        return node.input[0], _dtype(helper, zero_point.data_type), per_channel
 
     kernels, activations = [], set()
     for node in model.graph.node:

@@ -35,9 +35,9 @@ def staging_folder(folder: Path) -> Iterator[Path]:
     try:
         yield staging
     except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(folder)):
+        if error.filename is not None and not Path(error.filename).resolve().is_relative_to(folder.resolve()):
             raise
-        raise OutputNotWritable(f"writing to {folder} failed: {error.strerror}; nothing was changed") from error
+        raise OutputNotWritable(f"writing to {folder} failed: {error.strerror}; no file is half-written") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -45,7 +45,8 @@ def staging_folder(folder: Path) -> Iterator[Path]:
 def json_text(values: Any) -> str:
     """JSON to be read by people: indented, but lists of plain numbers on one line."""
     indented = json.dumps(values, indent=1, allow_nan=False)
-    return re.sub(r"\[[\s\d.,eE+-]+\]", lambda numbers: re.sub(r"\s+", "", numbers[0]), indented) + "\n"
+    # A line break is never inside a string, where JSON writes it as \\n.
+    return re.sub(r"\[\n[\s\d.,eE+-]+\]", lambda numbers: re.sub(r"\s+", "", numbers[0]), indented) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:

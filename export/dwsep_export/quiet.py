@@ -28,8 +28,7 @@ def quiet() -> Iterator[None]:
         yield
         return
     levels = {name: logging.getLogger(name).level for name in LOGGERS}
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     with tempfile.TemporaryFile() as dropped, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
@@ -40,13 +39,18 @@ def quiet() -> Iterator[None]:
                 logging.getLogger(name).setLevel(logging.ERROR)
             yield
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             for descriptor, original in kept.items():
                 os.dup2(original, descriptor)
                 os.close(original)
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # None where the caller closed it
+            stream.flush()
 
 
 def load_tensorflow() -> None:

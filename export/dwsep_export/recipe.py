@@ -67,8 +67,13 @@ class Recipe:
         if self.scheme not in SCHEMES[self.format]:
             carried = ", ".join(scheme.value for scheme in SCHEMES[self.format])
             raise InvalidRecipe(f"{self.format.value} does not carry {self.scheme.value}; it carries {carried}")
-        if self.io is not Io.FLOAT32 and (self.format, self.scheme) != (Format.TFLITE, Scheme.W8A8):
+        if self.io is not Io.FLOAT32 and not self.takes_io:
             raise InvalidRecipe(f"io {self.io.value} goes with tflite-w8a8 alone, received {self.base_name}")
+
+    @property
+    def takes_io(self) -> bool:
+        """Whether inputs and outputs may be integers."""
+        return (self.format, self.scheme) == (Format.TFLITE, Scheme.W8A8)
 
     @property
     def base_name(self) -> str:

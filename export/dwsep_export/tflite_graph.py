@@ -25,6 +25,8 @@ DTYPES = {
     "BOOL": "bool",
     "INT4": "int4",
 }
+CONVERTING_OPERATORS = frozenset({"QUANTIZE", "DEQUANTIZE"})
+ACTIVATION_DTYPES = frozenset({"float32", "float16", "int8", "uint8", "int16"})
 KERNEL_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Operators whose input 1 is a kernel and input 2, if present, a bias."""
 
@@ -39,7 +41,8 @@ class GraphFacts:
         operators: operator -> how many of it; the name carries the version in TFLite (``CONV_2D v3``).
         kernels: one for each convolution or dense layer: operator, dtype of its kernel, number of its elements, and
             whether its scales are one a channel.
-        activation_dtypes: dtypes of everything computed between inputs and outputs by an operator with a kernel.
+        activation_dtypes: in TFLite, dtypes of what operators compute (shapes and indices aside); in ONNX, of what
+            operators with a kernel are given.
     """
 
     inputs: tuple[Tensor, ...]
@@ -122,7 +125,7 @@ class TFLiteGraph:
         """What is in the graph."""
         operators: dict[str, int] = {}
         kernels = []
-        activations = set()
+        activations: set[str] = set()
         for operator in self.subgraph.operators:
             code = self.model.operatorCodes[operator.opcodeIndex]
             name = self._name(code)
@@ -130,8 +133,9 @@ class TFLiteGraph:
             operators[key] = operators.get(key, 0) + 1
             if name in KERNEL_OPERATORS:
                 kernels.append(self._kernel(name, self._source(operator.inputs[1])))
-                activations.add(self.dtype(self.subgraph.tensors[operator.inputs[0]]))
-                activations.add(self.dtype(self.subgraph.tensors[operator.outputs[0]]))
+            if name not in CONVERTING_OPERATORS:
+                outputs = {self.dtype(self.subgraph.tensors[index]) for index in operator.outputs}
+                activations |= outputs & ACTIVATION_DTYPES
         return GraphFacts(
             inputs=tuple(self._tensor(index) for index in self.subgraph.inputs),
             outputs=tuple(self._tensor(index) for index in self.subgraph.outputs),

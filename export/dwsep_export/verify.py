@@ -40,25 +40,33 @@ class Reference:
     Attributes:
         data: name of the data set.
         data_sha256: its hash.
+        indices: int64 (count,), which of the data set's images.
         images: uint8 (count, height, width, channels), before preprocessing.
         outputs: float32 (count, outputs).
     """
 
     data: str
     data_sha256: str
+    indices: NDArray[np.int64]
     images: NDArray[np.uint8]
     outputs: NDArray[np.float32]
 
     @classmethod
     def of(
-        cls, model: keras.Model, data: str, data_sha256: str, images: NDArray[np.uint8], preprocessing: Preprocessing
+        cls,
+        model: keras.Model,
+        data: str,
+        data_sha256: str,
+        indices: NDArray[np.int64],
+        images: NDArray[np.uint8],
+        preprocessing: Preprocessing,
     ) -> Reference:
         """Run the Keras model on images."""
         rows = [
             np.asarray(model(preprocessing.apply(images[start : start + 64]), training=False))
             for start in range(0, len(images), 64)
         ]
-        return cls(data, data_sha256, images, np.concatenate(rows))
+        return cls(data, data_sha256, indices, images, np.concatenate(rows))
 
 
 def verify(file: Path, recipe: Recipe, preprocessing: Preprocessing, reference: Reference) -> tuple[Parity, list[str]]:
@@ -106,12 +114,16 @@ def compare(
             f"{recipe.name}: outputs {predicted.shape} are not finite numbers of shape {expected.shape}"
         )
     errors = np.abs(predicted - expected)
+    same = predicted.argmax(axis=1) == expected.argmax(axis=1)
+    tells_apart = len(np.unique(expected.argmax(axis=1))) > 1
+    agreement = float(np.mean(same)) if tells_apart else None
     parity = Parity(
         data=reference.data,
         data_sha256=reference.data_sha256,
         count=len(expected),
+        indices=tuple(int(index) for index in reference.indices),
         engine=engine,
-        top1_agreement=float(np.mean(predicted.argmax(axis=1) == expected.argmax(axis=1))),
+        top1_agreement=agreement,
         max_abs_error=float(errors.max()),
         mean_abs_error=float(errors.mean()),
     )
@@ -122,7 +134,11 @@ def compare(
             f"{bound:.2g} is explained by rounding"
         )
     warnings = []
-    if parity.top1_agreement < LOW_AGREEMENT and expected.shape[1] > 1:
-        share = f"{100 * parity.top1_agreement:.1f} %"
+    if not tells_apart and expected.shape[1] > 1:
+        warnings.append(
+            f"{recipe.name}: the Keras model puts all {parity.count} images into one class, so agreement says nothing"
+        )
+    if agreement is not None and agreement < LOW_AGREEMENT:
+        share = f"{100 * agreement:.1f} %"
         warnings.append(f"{recipe.name} agrees with the Keras model on only {share} of {parity.count} images")
     return parity, warnings

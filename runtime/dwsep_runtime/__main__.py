@@ -7,6 +7,7 @@ __all__ = ["main"]
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, Callable
 
@@ -37,6 +38,10 @@ def main(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001  # the caller reads events alone: a fault of ours is one too
+        emit(error_event(job_id, EngineError(f"the runtime failed: {type(error).__name__}: {error}")))
+        traceback.print_exc()
+        return 1
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from dwsep_runtime.arrays import encode_array
 from dwsep_runtime.engines.protocol import Engine
-from dwsep_runtime.errors import InvalidInput
+from dwsep_runtime.errors import EngineError, InvalidInput
 from dwsep_runtime.job import Accuracy, Predict
 from dwsep_runtime.preprocessing import Preprocessing
 
@@ -51,6 +51,8 @@ def accuracy(engine: Engine, scenario: Accuracy, *, on_progress: Progress = lamb
     top5_correct = 0
     classes = 0
     for index, outputs in enumerate(_outputs(engine, images, scenario.preprocessing)):
+        if not np.isfinite(outputs).all():
+            raise EngineError(f"the model's outputs for image {index} are not finite numbers; it has no accuracy")
         if not index:
             classes = len(outputs) - scenario.label_offset
             _require_labels_below(classes, labels)
@@ -113,6 +115,7 @@ def _outputs(engine: Engine, images: NDArray[Any], preprocessing: Preprocessing)
     if len(engine.inputs) != 1:
         raise InvalidInput(f"images need a model of one input; this one has {len(engine.inputs)}")
     tensor = engine.inputs[0]
+    preprocessing = preprocessing.for_input(tensor.shape)
     if images.dtype != np.uint8 or images.ndim != 4:
         raise InvalidInput(
             f"images must be uint8 (count, height, width, channels), received {images.dtype} {images.shape}"

@@ -44,7 +44,6 @@ class UnknownName(InvalidInput):
         near = begun or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
         super().__init__(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")
-        self.nearest = near[0] if near else None
 
 
 class InvalidModel(InvalidInput):

@@ -17,10 +17,15 @@ from dwsep_runtime.errors import InvalidModel
 FORMATS = ("tflite", "onnx")
 """Formats by the suffix of their files."""
 
+TITLES = {"tflite": "a TFLite model", "onnx": "an ONNX model"}
+
 # Numbers of fields in ModelProto, by wire type (onnx/onnx.proto).
 ONNX_VARINT_FIELDS = frozenset({1, 5})
 ONNX_LENGTH_FIELDS = frozenset({2, 3, 4, 6, 7, 8, 14, 20, 25, 26})
 ONNX_GRAPH_FIELD = 7
+
+VARINT_BYTES = 10
+"""The most that a 64-bit number takes (protocol buffers encoding)."""
 
 # Field numbers of tables in schema.fbs (TensorFlow Lite, version 3).
 MODEL_OPERATOR_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS = 1, 2, 4
@@ -56,9 +61,9 @@ def model_format(path: Path) -> str:
     content = _read(path)
     found = "tflite" if content[4:8] == b"TFL3" else "onnx" if content[0] == 0x08 else None
     if found is None:
-        raise InvalidModel(f"{path} is not a {named} model: its first bytes are {content[:8]!r}; export it again")
+        raise InvalidModel(f"{path} is not {TITLES[named]}: its first bytes are {content[:8]!r}; export it again")
     if found != named:
-        raise InvalidModel(f"{path} holds a {found} model although its name ends in .{named}; rename it to .{found}")
+        raise InvalidModel(f"{path} holds {TITLES[found]} although its name ends in .{named}; rename it to .{found}")
     try:
         whole = _tflite_is_whole(content) if found == "tflite" else _onnx_is_whole(content)
     except (struct.error, IndexError):
@@ -97,13 +102,14 @@ def _onnx_is_whole(content: bytes) -> bool:
 
 def _varint(content: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
-    while True:
+    while shift < 7 * VARINT_BYTES:
         byte = content[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, position
         shift += 7
+    raise IndexError("a varint longer than ten bytes")
 
 
 def _tflite_is_whole(content: bytes) -> bool:

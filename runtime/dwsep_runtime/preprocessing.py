@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Preprocessing"]
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dwsep_runtime.errors import InvalidInput
@@ -24,8 +24,8 @@ class Preprocessing:
     Attributes:
         resize: "none" (images must already fit) or "pad" (centred in a black frame of height x width; an odd
             row or column goes below or to the right).
-        height: rows of the model's input; 0 with "none".
-        width: columns of the model's input; 0 with "none".
+        height: rows to pad to; 0 for those of the model's input.
+        width: columns to pad to; 0 for those of the model's input.
         scale: one factor, or one a channel.
         offset: one summand, or one a channel.
         layout: of the images and of the model's input; "NHWC".
@@ -41,8 +41,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.resize not in RESIZES:
             raise InvalidInput(f"preprocessing.resize must be one of {', '.join(RESIZES)}, received {self.resize!r}")
-        if self.resize == "pad" and min(self.height, self.width) < 1:
-            raise InvalidInput(f"preprocessing to {self.height}x{self.width}: both sides must be positive")
+        if min(self.height, self.width) < 0 or (self.height == 0) != (self.width == 0):
+            raise InvalidInput(f"preprocessing to {self.height}x{self.width}: both sides must be positive, or both 0")
         if self.layout != "NHWC":
             raise InvalidInput(f"preprocessing.layout must be NHWC, received {self.layout!r}")
         if not self.scale or not self.offset:
@@ -68,6 +68,12 @@ class Preprocessing:
         fields["scale"], fields["offset"] = list(self.scale), list(self.offset)
         return fields
 
+    def for_input(self, shape: tuple[int, ...]) -> Preprocessing:
+        """The same with the sides of a model's input (batch, height, width, channels) where none are given."""
+        if self.resize != "pad" or self.height or len(shape) != 4:
+            return self
+        return replace(self, height=shape[1], width=shape[2])
+
     def apply(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Preprocess images.
 
@@ -83,9 +89,17 @@ class Preprocessing:
         return self.scale_pixels(self.pad(images) if self.resize == "pad" else images)
 
     def scale_pixels(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """``images * scale + offset`` in float32, without resizing."""
+        """``images * scale + offset`` in float32, without resizing.
+
+        Raises:
+            InvalidInput: as many factors or summands as neither one nor the images' channels.
+        """
         import numpy as np
 
+        channels = images.shape[-1]
+        for name, numbers in (("scale", self.scale), ("offset", self.offset)):
+            if len(numbers) not in {1, channels}:
+                raise InvalidInput(f"{name} has {len(numbers)} numbers, one or {channels} (one a channel) are needed")
         scaled: NDArray[np.float32] = images.astype(np.float32)
         scaled *= np.asarray(self.scale, np.float32)
         scaled += np.asarray(self.offset, np.float32)

@@ -32,7 +32,7 @@ def run_job(job: Job, emit: Emit) -> None:
         DwsepError: the job cannot be done; nothing is emitted for it here.
     """
     model = Path(job.model)
-    if model.exists() and sha256_of(model) != job.sha256:
+    if model.is_file() and sha256_of(model) != job.sha256:
         raise InvalidModel(
             f"{job.title} on the device is not the file that was asked for (its SHA-256 differs); push it again"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Completed", "finish", "run_in_process", "run_process"]
+__all__ = ["RUNTIME_ARGUMENTS", "RUNTIME_ENVIRONMENT", "Completed", "finish", "run_in_process", "run_process"]
 
 import contextlib
 import json
@@ -15,12 +15,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
-from dwsep_runtime.errors import EngineCrashed
+from dwsep_runtime.errors import EngineCrashed, ProtocolError
 from dwsep_runtime.job import Job
 from dwsep_runtime.protocol import ResultReader
 
 RUNTIME_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUTF8": "1"}
 """Set for every process of the runtime: onnxruntime 1.29 and later starts a telemetry uploader at import otherwise."""
+
+START = (
+    "import sys; sys.path = [folder for folder in sys.path if folder];"
+    "from dwsep_runtime.__main__ import main; sys.exit(main(['-']))"
+)
+RUNTIME_ARGUMENTS = ("-c", START)
+"""Arguments of a Python interpreter to run the job on standard input, no module taken from the working folder."""
 
 ERROR_LINES = 200
 
@@ -115,7 +122,7 @@ def run_in_process(
     """
     reader = ResultReader(job.id, on_event)
     completed = run_process(
-        [sys.executable, "-m", "dwsep_runtime", "-"],
+        [sys.executable, *RUNTIME_ARGUMENTS],
         stdin=json.dumps(job.to_json()),
         timeout=timeout,
         environment=RUNTIME_ENVIRONMENT,
@@ -131,12 +138,24 @@ def finish(job: Job, reader: ResultReader, completed: Completed) -> dict[str, An
             f"engine {job.engine} did not finish {job.title} in time and was ended; give a longer --timeout"
         )
     if completed.returncode < 0:
-        name = signal.Signals(-completed.returncode).name
-        raise EngineCrashed(f"engine {job.engine} crashed on {job.title}: its process ended by {name}")
-    result = reader.result()
+        raise EngineCrashed(
+            f"engine {job.engine} crashed on {job.title}: its process ended by {_signal_name(-completed.returncode)}"
+        )
+    try:
+        result = reader.result()
+    except ProtocolError as error:
+        last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "")
+        raise ProtocolError(f"{error}; standard error ends: {last[:300]!r}" if last else str(error)) from error
     if completed.returncode:
         raise EngineCrashed(f"engine {job.engine} ended with exit code {completed.returncode} after {job.title}")
     return result
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have numbers alone
+        return f"signal {number}"
 
 
 def _send(pipe: Any, text: str) -> None:
@@ -154,6 +173,8 @@ def _drain(pipe: Any, lines: list[str]) -> None:
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    """End the process and whatever it started. Once it has been waited for, its number may be another's."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 SYSTEM = Path("/")
+THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
+"""Where Raspberry Pi OS tells the firmware's throttle flags."""
 
 
 def device_facts(root: Path = SYSTEM) -> dict[str, Any]:
@@ -39,7 +41,8 @@ def device_state(root: Path = SYSTEM) -> dict[str, Any]:
 
     Returns:
         ``load_1min`` (runnable processes), ``memory_available_bytes``, ``temperature_c`` (hottest thermal zone),
-        ``frequency_mhz`` and ``governor`` (a list, one a core that tells); None for what the device does not tell.
+        ``frequency_mhz`` and ``governor`` (a list, one a core that tells), ``throttled`` (a Raspberry Pi's flags in
+        hexadecimal, as ``vcgencmd get_throttled`` explains them); None for what the device does not tell.
     """
     load = _read(root / "proc/loadavg")
     zones = [_read(zone / "temp") for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*"))]
@@ -53,6 +56,7 @@ def device_state(root: Path = SYSTEM) -> dict[str, Any]:
         "temperature_c": max(temperatures) if temperatures else None,
         "frequency_mhz": _present([int(value) / 1000 for value in frequencies if value and value.isdigit()]),
         "governor": _present([value for value in governors if value]),
+        "throttled": _read(root / THROTTLED) or None,
     }
 
 

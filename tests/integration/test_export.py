@@ -41,7 +41,7 @@ def request_for(model: Any, name: str = "m", count: int = 16) -> ExportRequest:
         facts=model_facts(model, name),
         preprocessing=preprocessing,
         labels=(),
-        reference=Reference.of(model, "noise", "", images, preprocessing),
+        reference=Reference.of(model, "noise", "", np.arange(count), images, preprocessing),
         calibration=CalibrationImages(images, Calibration("noise", "", count, tuple(range(count)))),
     )
 
@@ -84,6 +84,7 @@ def test_the_manifest_tells_what_was_made(demo: Demo, ending: str) -> None:
     assert manifest.labels[9] == "Ankle boot"
     assert manifest.file["bytes"] == artifact.file.stat().st_size
     assert manifest.parity.count == 256
+    assert manifest.parity.top1_agreement is not None
     assert manifest.parity.top1_agreement > 0.95
     assert 0 <= manifest.parity.mean_abs_error <= manifest.parity.max_abs_error < 0.7
     assert manifest.oldest_runtime["version"] is not None
@@ -205,7 +206,7 @@ def test_w8_dynamic_keeps_each_weight_within_half_a_step(demo: Demo) -> None:
 
 def test_an_artifact_that_differs_from_keras_is_refused_and_not_written(small_network: Any, tmp_path: Path) -> None:
     honest = request_for(small_network)
-    wrong = Reference("noise", "", honest.reference.images, honest.reference.outputs[:, ::-1])
+    wrong = Reference("noise", "", honest.reference.indices, honest.reference.images, honest.reference.outputs[:, ::-1])
     request = ExportRequest(honest.model, honest.facts, honest.preprocessing, (), wrong, honest.calibration)
     with pytest.raises(BrokenPromise, match="outputs differ from the Keras model's"):
         export_model(request, [Recipe.parse("tflite-float32")], tmp_path)

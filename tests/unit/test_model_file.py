@@ -34,10 +34,10 @@ def test_every_truncation_that_loses_data_is_refused(tmp_path: Path, content: ob
     [
         ("absent.tflite", None, "does not exist"),
         ("empty.onnx", b"", "is empty"),
-        ("text.tflite", b"hello, I am a text", "is not a tflite model: its first bytes are b'hello, I'"),
+        ("text.tflite", b"hello, I am a text", "is not a TFLite model: its first bytes are b'hello, I'"),
         ("model.bin", b"x", "give a .tflite or .onnx file"),
-        ("renamed.onnx", "tflite", "holds a tflite model although its name ends in .onnx; rename it to .tflite"),
-        ("renamed.tflite", "onnx", "holds a onnx model although its name ends in .tflite; rename it to .onnx"),
+        ("renamed.onnx", "tflite", "holds a TFLite model although its name ends in .onnx; rename it to .tflite"),
+        ("renamed.tflite", "onnx", "holds an ONNX model although its name ends in .tflite; rename it to .onnx"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path: Path, name: str, content: bytes | str | None, said: str) -> None:
@@ -48,6 +48,13 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path, name: str, content: b
     with pytest.raises(InvalidModel, match=said) as caught:
         model_format(file)
     assert "\n" not in str(caught.value)
+
+
+def test_a_number_without_end_is_refused_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "m.onnx"
+    file.write_bytes(b"\x08" + b"\xff" * 3_000_000)
+    with pytest.raises(InvalidModel, match="is truncated or damaged"):
+        model_format(file)
 
 
 def test_a_folder_is_no_model(tmp_path: Path) -> None:

@@ -39,11 +39,16 @@ def test_an_image_larger_than_the_frame_is_refused() -> None:
         Preprocessing(resize="pad", height=20, width=32).apply(np.zeros((1, 28, 28, 1), np.uint8))
 
 
+def test_as_many_factors_as_neither_one_nor_channels_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="scale has 2 numbers, one or 3"):
+        Preprocessing(scale=(1.0, 2.0)).apply(np.zeros((1, 2, 2, 3), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({"resize": "bicubic"}, "preprocessing.resize must be one of none, pad"),
-        ({"resize": "pad", "height": 0, "width": 3}, "both sides must be positive"),
+        ({"resize": "pad", "height": 0, "width": 3}, "both sides must be positive, or both 0"),
         ({"layout": "NCHW"}, "layout must be NHWC"),
         ({"scale": []}, "need one number"),
         ({"gamma": 2}, "unknown preprocessing key 'gamma'"),

@@ -11,7 +11,7 @@ import pytest
 from dwsep_runtime.accuracy import accuracy, predict
 from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.engines.protocol import Tensor
-from dwsep_runtime.errors import InvalidInput
+from dwsep_runtime.errors import EngineError, InvalidInput
 from dwsep_runtime.job import Accuracy, Predict, SingleStream
 from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.timing import clock_facts, random_inputs, single_stream
@@ -167,6 +167,30 @@ def test_an_offset_between_outputs_and_labels_is_taken_off(tmp_path: Path) -> No
 def test_images_and_labels_that_do_not_fit_are_refused(tmp_path: Path, images: Any, labels: Any, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         accuracy(FakeEngine(), Accuracy(*files(tmp_path, images, labels)))
+
+
+def test_outputs_that_are_not_finite_have_no_accuracy(tmp_path: Path) -> None:
+    class Broken(FakeEngine):
+        def get_outputs(self) -> list[Any]:
+            return [np.full((1, 4), np.nan, np.float32)]
+
+    with pytest.raises(EngineError, match="outputs for image 0 are not finite numbers"):
+        accuracy(Broken(), Accuracy(*files(tmp_path, PIXELS, np.array([0, 1, 2]))))
+
+
+def test_padding_without_a_size_pads_to_the_models_input(tmp_path: Path) -> None:
+    small = np.full((1, 1, 1, 1), 7, np.uint8)
+    scenario = Accuracy(*files(tmp_path, small, np.array([0])), preprocessing=Preprocessing(resize="pad"))
+    assert decode_array(accuracy(FakeEngine(), scenario)["predictions"]).tolist() == [0]
+
+
+def test_pixels_that_an_unscaled_integer_input_cannot_hold_are_refused(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    engine.inputs = (Tensor("x", (1, 2, 2, 1), "int8"),)
+    with pytest.raises(InvalidInput, match=r"is int8 without a scale and takes -128..127, received 1..200"):
+        accuracy(
+            engine, Accuracy(*files(tmp_path, np.array([1, 2, 3, 200], np.uint8).reshape(1, 2, 2, 1), np.array([0])))
+        )
 
 
 def test_a_file_that_is_no_array_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ RASPBERRY_PI = {
     "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
     "proc/cpuinfo": "processor : 0\nmodel name : ARMv7\n",
     "etc/os-release": 'NAME="Debian"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
+    "sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n",
     "sys/class/thermal/thermal_zone0/temp": "48312\n",
     "sys/class/thermal/thermal_zone1/temp": "51000\n",
     "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1500000\n",
@@ -38,6 +39,7 @@ def test_what_a_device_tells_is_read(tmp_path: Path) -> None:
         "temperature_c": 51.0,
         "frequency_mhz": [1500.0, 700.0, 600.0],
         "governor": ["ondemand", "ondemand"],
+        "throttled": "50005",
     }
     facts = device_facts(tmp_path)
     assert facts["cpu"] == "Raspberry Pi 4 Model B Rev 1.4"

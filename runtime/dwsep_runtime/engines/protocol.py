@@ -7,6 +7,8 @@ __all__ = ["Engine", "Tensor"]
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dwsep_runtime.errors import InvalidInput
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -34,13 +36,25 @@ class Tensor:
         return {**asdict(self), "shape": list(self.shape)}
 
     def quantize(self, real: NDArray[Any]) -> NDArray[Any]:
-        """Real values as this tensor stores them: rounded and clipped, or only cast where it is not quantized."""
+        """Real values as this tensor stores them: rounded and clipped by its scale, or only cast to a float dtype.
+
+        Raises:
+            InvalidInput: an integer tensor without a scale, and a value beyond its dtype.
+        """
         import numpy as np
 
-        if not self.scale:
+        if not np.issubdtype(np.dtype(self.dtype), np.integer):
             cast: NDArray[Any] = real.astype(self.dtype)
             return cast
         limits = np.iinfo(self.dtype)
+        if not self.scale:
+            rounded: NDArray[Any] = np.rint(real)
+            if rounded.size and (rounded.min() < limits.min or rounded.max() > limits.max):
+                raise InvalidInput(
+                    f"input {self.name!r} is {self.dtype} without a scale and takes {limits.min}..{limits.max}, "
+                    f"received {rounded.min():g}..{rounded.max():g}; say the preprocessing that it expects"
+                )
+            return rounded.astype(self.dtype)
         stored = np.rint(real / np.float32(self.scale)) + self.zero_point
         clipped: NDArray[Any] = np.clip(stored, limits.min, limits.max).astype(self.dtype)
         return clipped
