@@ -131,19 +131,24 @@ CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
         (["bench", "BAD/empty.tflite"], 1, "model file BAD/empty.tflite is empty"),
         (["bench", "BAD/cut.tflite"], 1, "BAD/cut.tflite is truncated or damaged (400 bytes)"),
         (["bench", "BAD/cut.onnx"], 1, "BAD/cut.onnx is truncated or damaged (150 bytes)"),
-        (["bench", "BAD/text.onnx"], 1, "BAD/text.onnx is not a onnx model"),
+        (["bench", "BAD/text.onnx"], 1, "BAD/text.onnx is not an ONNX model"),
         (["bench", "BAD/renamed.onnx"], 1, "rename it to .tflite"),
         (["bench", "BAD/good.tflite", "--engine", "lite"], 1, "unknown engine 'lite': did you mean 'litert'?"),
         (["bench", "BAD/good.tflite", "--engine", "onnxruntime"], 1, "engines for it: tflite, litert"),
         (["bench", "BAD/good.tflite", "--device", "pi"], 1, "unknown device 'pi': known are local"),
         (["bench", "BAD/good.tflite", "--threads", "0"], 2, "Invalid value for '--threads'"),
         (["bench", "BAD/good.tflite", "--min-samples", "0"], 2, "Invalid value for '--min-samples'"),
+        (["bench", "BAD/good.tflite", "--timeout", "inf"], 2, "Invalid value for '--timeout'"),
+        (["bench", "BAD/good.tflite", "--min-seconds", "nan"], 2, "'nan' is not a number of seconds"),
+        (["bench", "BAD/good.tflite", "--output", "BAD/taken/r.json"], 1, "output folder BAD/taken cannot be written"),
+        (["bench", "BAD/good.tflite", "--output", "BAD"], 2, "--output BAD is a folder"),
         (["bench"], 2, "Missing argument 'ARTIFACTS...'"),
         (["bnech", "x"], 2, "unknown command 'bnech': did you mean 'bench'?"),
         (["demo", "--outptu", "x"], 2, "Did you mean '--output'?"),
         (["accuracy", "BAD/good.tflite", "--data", "fashon-mnist"], 1, "did you mean 'fashion-mnist'?"),
         (["accuracy", "BAD/good.tflite", "--data", "BAD/absent.npz"], 1, "BAD/absent.npz does not exist"),
         (["accuracy", "BAD/good.tflite", "--data", "BAD/labels.npz", "--scale", "x"], 1, "--scale must be a number"),
+        (["accuracy", "W8A8", "--data", "BAD/labels.npz", "--scale", "9"], 1, "has its preprocessing in its manifest"),
         (["accuracy", "W8A8", "--data", "BAD/labels.npz"], 1, "labels must be in 0..9"),
         (["accuracy", "W8A8", "--data", "BAD/large.npz"], 1, "64x64 are larger than the model's input 32x32"),
         (["export", "mobilenet_v3"], 1, "unknown model 'mobilenet_v3': did you mean 'mobilenet_v"),
@@ -163,6 +168,12 @@ CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
         (["export", CHECKPOINT, "--alpha", "0.5"], 1, f"alpha is fixed in {CHECKPOINT}"),
         (["export", CHECKPOINT, "--recipe", "tflite-w8a9"], 1, "did you mean 'tflite-w8a8'?"),
         (["export", CHECKPOINT, "--recipe", "onnx-float16"], 1, "onnx does not carry float16"),
+        (["export", CHECKPOINT, "--recipe", "onnx-float32", "--io", "int8"], 2, "--io goes with tflite-w8a8"),
+        (
+            ["export", CHECKPOINT, "--recipe", "tflite-w8a8", "--io", "int9"],
+            1,
+            "unknown io 'int9': did you mean 'int8'?",
+        ),
         (["export", CHECKPOINT, "--recipe", "tflite-w8a8"], 2, "w8a8 needs images to calibrate on: give --data"),
         (["export", CHECKPOINT, "--data", "BAD/large.npz"], 1, "are larger than the model's input 32x32"),
         (
@@ -248,7 +259,31 @@ def test_a_stale_artifact_is_refused(command_line: CommandLine, demo: Demo, tmp_
     assert "is not the file that m.tflite.manifest.json was written for; export the model again" in run.stderr
 
 
-def interrupt(arguments: list[str], when: str) -> subprocess.CompletedProcess[str]:
+def test_variants_of_the_same_name_are_told_apart(command_line: CommandLine, demo: Demo, tmp_path: Path) -> None:
+    other = tmp_path / "other-float32.onnx"
+    shutil.copy(demo.artifact("float32.onnx"), other)
+    from dwsep_export.manifest import manifest_path
+
+    shutil.copy(manifest_path(demo.artifact("float32.onnx")), manifest_path(other))
+    options = ["--min-seconds", "0.05", "--min-samples", "20", "--json"]
+    run = command_line("bench", demo.artifact("float32.onnx"), other, *options)
+    results = json.loads(run.stdout)
+    assert [item["variant"] for item in results["runs"]] == [demo.artifact("float32.onnx").name, "other-float32.onnx"]
+    assert results["command"].endswith(" ".join(options))
+
+
+def test_a_keras_file_without_scale_is_not_guessed_at(command_line: CommandLine, tmp_path: Path) -> None:
+    code = (
+        "import keras; keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])"
+        f".save({str(tmp_path / 'mine.keras')!r})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    run = command_line("export", tmp_path / "mine.keras", "--recipe", "tflite-float32", "--output", tmp_path)
+    assert run.returncode == 2
+    assert "expects of 0-255 pixels with --scale and --offset; --scale 1 if it takes them as they are" in run.stderr
+
+
+def interrupt(arguments: list[str], when: str, with_signal: int = signal.SIGINT) -> subprocess.CompletedProcess[str]:
     """Start a command and send it SIGINT once a line with ``when`` appears on its standard error."""
     process = subprocess.Popen(
         [sys.executable, "-m", "edge_dwsep", *arguments],
@@ -266,7 +301,7 @@ def interrupt(arguments: list[str], when: str) -> subprocess.CompletedProcess[st
     for line in process.stderr:
         seen += line
         if when in line:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(with_signal)
             break
     seen += process.stderr.read()
     output = process.stdout.read()
@@ -304,16 +339,17 @@ def children_named(token: str) -> list[str]:
     return found
 
 
-def test_an_interrupted_bench_leaves_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_bench_leaves_no_process(tmp_path: Path, with_signal: int) -> None:
     file = tmp_path / "good.tflite"
     file.write_bytes(small_tflite())
-    before = len(children_named("dwsep_runtime"))
-    run = interrupt(["bench", str(file), "--min-seconds", "120"], "time good")
+    before = len(children_named("dwsep_runtime.__main__"))
+    run = interrupt(["bench", str(file), "--min-seconds", "120"], "time good", with_signal)
     assert run.returncode == 130
     deadline = time.monotonic() + 10
-    while len(children_named("dwsep_runtime")) > before and time.monotonic() < deadline:
+    while len(children_named("dwsep_runtime.__main__")) > before and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert len(children_named("dwsep_runtime")) <= before
+    assert len(children_named("dwsep_runtime.__main__")) <= before
 
 
 def test_progress_is_shown_in_a_terminal(tmp_path: Path) -> None:

@@ -173,6 +173,30 @@ def test_integer_inputs_and_outputs(small_network: Any, tmp_path: Path, io: str)
     assert artifact.manifest.parity.max_abs_error < 0.05
 
 
+def test_a_depthwise_layer_on_one_channel_keeps_its_promise(tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.layers.DepthwiseConv2D(3), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4)]
+    grey = keras.Sequential([keras.Input((8, 8, 1)), *layers], name="grey")
+    made = export_model(request_for(grey), [Recipe.parse("onnx-w8a8"), Recipe.parse("tflite-w8a8")], tmp_path)
+    assert [artifact.variant for artifact in made] == ["onnx-w8a8", "tflite-w8a8"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"), [(1, ()), (5, ("puts all 16 images into one class, so agreement says nothing",))]
+)
+def test_agreement_is_not_claimed_where_it_says_nothing(tmp_path: Path, outputs: int, said: tuple[str, ...]) -> None:
+    import keras
+
+    layers = [keras.layers.Conv2D(3, 3), keras.layers.GlobalAveragePooling2D()]
+    last = keras.layers.Dense(outputs, kernel_initializer="zeros", bias_initializer="ones")
+    constant = keras.Sequential([keras.Input((8, 8, 1)), *layers, last], name="constant")
+    (artifact,) = export_model(request_for(constant), [Recipe.parse("tflite-float32")], tmp_path)
+    assert artifact.manifest is not None
+    assert artifact.manifest.parity.top1_agreement is None
+    assert [warning.partition("model ")[2] for warning in artifact.manifest.warnings] == list(said)
+
+
 def test_float16_refuses_a_weight_beyond_its_range(demo: Demo) -> None:
     from dwsep_export import ConversionError
 

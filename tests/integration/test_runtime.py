@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ def engine_and_model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[st
     file = tmp_path / f"small{suffix}"
     file.write_bytes(content())
     return engine, file
+
+
+JOB = Job("a", "m.tflite", "0" * 64, "tflite", QUICK).to_json()
 
 
 def job(file: Path, engine: str, scenario: Any = QUICK, **more: Any) -> Job:
@@ -205,6 +209,9 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path: Path) -> None:
         (["-"], "[1]", 1, "InvalidInput"),
         (["-"], "{}", 1, "InvalidInput"),
         (["/nowhere/job.json"], "", 1, "InvalidInput"),
+        (["-"], '{"schema_version": 1, "scenario": "x"}', 1, "EngineError"),
+        (["-"], json.dumps({**JOB, "model": 5}), 1, "EngineError"),
+        (["-"], json.dumps({**JOB, "model": "/"}), 1, "InvalidModel"),
         ([], "", 2, None),
     ],
 )
@@ -212,9 +219,8 @@ def test_a_wrong_call_is_told_in_the_protocol(arguments: list[str], stdin: str, 
     command = [sys.executable, "-m", "dwsep_runtime", *arguments]
     run = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     assert run.returncode == code
-    assert "Traceback" not in run.stderr
     if error:
-        assert json.loads(run.stdout)["error"] == error
+        assert json.loads(run.stdout.splitlines()[-1])["error"] == error
 
 
 def test_lines_arrive_as_they_are_printed_and_errors_are_kept() -> None:
@@ -237,6 +243,24 @@ def test_an_exception_in_the_caller_ends_the_process(tmp_path: Path) -> None:
         run_process([sys.executable, "-c", code], timeout=90, on_line=interrupt)
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
+
+
+def test_a_process_that_outlives_its_leader_is_ended_with_it() -> None:
+    started = time.monotonic()
+    completed = run_process(["sh", "-c", "sleep 30 & exit 0"], timeout=1)
+    assert time.monotonic() - started < 15
+    assert completed.timed_out
+
+
+def test_modules_of_the_working_folder_are_not_taken_for_pythons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "small.tflite"
+    file.write_bytes(small_tflite())
+    for name in ("random", "json", "numpy", "traceback"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    monkeypatch.chdir(tmp_path)
+    assert run_in_process(job(file, "tflite"), timeout=60)["engine"]["name"] == "tflite"
 
 
 class TestLocalDevice:
@@ -309,13 +333,20 @@ class TestLocalDevice:
 
 def test_a_process_that_prints_nonsense_delivers_no_result(tmp_path: Path) -> None:
     class Babbling(LocalDevice):
-        runtime_command = (sys.executable, "-c", "print('{\"event\": \"result\"}'); print('hello')")
+        runtime_command = (
+            sys.executable,
+            "-c",
+            "import sys; print('{\"event\": \"result\"}'); print('hello'); sys.exit('no reason')",
+        )
 
     file = tmp_path / "small.tflite"
     file.write_bytes(small_tflite())
     device = Babbling()
     try:
-        with pytest.raises(ProtocolError, match=r"did not deliver a complete result; last line: 'hello'"):
+        with pytest.raises(
+            ProtocolError,
+            match=r"did not deliver a complete result; last line: 'hello'; standard error ends: 'no reason'",
+        ):
             run_job(device, file, "tflite", QUICK, timeout=30)
     finally:
         device.close()

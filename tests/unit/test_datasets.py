@@ -115,13 +115,13 @@ def test_a_users_file_is_parted_for_calibration_and_evaluation(tmp_path: Path) -
         ({"images": np.zeros((3, 4, 4, 1)), "labels": np.zeros(3, np.int64)}, "must be uint8"),
         (
             {"images": np.zeros((3, 4, 4, 1), np.uint8), "labels": np.array([0.9, 1.9, 2.9])},
-            "labels .* must be integers",
+            "must be integers",
         ),
         (
             {"images": np.zeros((3, 4, 4, 1), np.uint8), "labels": np.array(["a", "b", "c"])},
-            "labels .* must be integers",
+            "must be integers",
         ),
-        ({"images": np.zeros((3, 4, 4, 1), np.uint8), "labels": np.zeros(3, np.bool_)}, "labels .* must be integers"),
+        ({"images": np.zeros((3, 4, 4, 1), np.uint8), "labels": np.zeros(3, np.bool_)}, "must be integers"),
     ],
 )
 def test_a_users_file_that_cannot_serve_is_refused(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:

@@ -114,6 +114,16 @@ def test_a_file_without_a_manifest_opens(tmp_path: Path) -> None:
     assert (opened.manifest, opened.variant, opened.scheme) == (None, "theirs", "unknown")
 
 
+@pytest.mark.parametrize("key", ["model", "recipe", "file", "inputs", "preprocessing", "parity", "calibration"])
+@pytest.mark.parametrize("value", [5, "text", [3]])
+def test_a_manifest_with_a_value_of_another_kind_is_refused(tmp_path: Path, key: str, value: Any) -> None:
+    file = artifact(tmp_path)
+    values = json.loads(manifest_path(file).read_text())
+    manifest_path(file).write_text(json.dumps({**values, key: value}))
+    with pytest.raises(InvalidInput, match=r"m\.tflite\.manifest\.json: .*; export the model again"):
+        open_artifact(file)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"schema_version": 1}'])
 def test_a_damaged_manifest_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     file = artifact(tmp_path)
@@ -121,6 +131,11 @@ def test_a_damaged_manifest_is_refused_in_one_line(tmp_path: Path, content: str)
     with pytest.raises(InvalidInput) as caught:
         open_artifact(file)
     assert "\n" not in str(caught.value)
+
+
+def test_json_keeps_strings_as_they_are() -> None:
+    tricky = {"name": "a [1, 2].tflite", "list": ["[1, 2]", "3\n[4, 5]"]}
+    assert json.loads(json_text(tricky)) == tricky
 
 
 def test_json_is_indented_but_keeps_numbers_on_one_line() -> None:
