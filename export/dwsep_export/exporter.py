@@ -158,7 +158,7 @@ def _make(
     """The file in the staging folder, what is in it, what can load it, and warnings."""
     file = staging / f"{request.facts.name}-{recipe.name.partition('-')[2]}.{recipe.format.value}"
     if recipe.format is Format.TFLITE:
-        content = _tflite(lowering, recipe)
+        content = make_tflite(lowering, recipe)
         facts = TFLiteGraph(content).facts()
         oldest, warnings = oldest_tflite(facts.versioned_operators), []
     else:
@@ -178,7 +178,8 @@ def _make(
     return file, facts, oldest, warnings
 
 
-def _tflite(lowering: Lowering, recipe: Recipe) -> bytes:
+def make_tflite(lowering: Lowering, recipe: Recipe) -> bytes:
+    """Content of the .tflite file that a recipe makes of the lowered graph."""
     if recipe.scheme is Scheme.FLOAT32:
         return lowering.tflite
     if recipe.scheme is Scheme.FLOAT16:
