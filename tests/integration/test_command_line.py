@@ -69,9 +69,9 @@ def test_bench_takes_files_without_manifests(command_line: CommandLine, tmp_path
     )
     assert run.returncode == 0, run.stderr
     assert [line.split()[:2] for line in run.stdout.splitlines()[1:]] == [
-        ["theirs", "tflite"],
-        ["theirs", "litert"],
-        ["theirs", "onnxruntime"],
+        ["theirs.tflite", "tflite"],
+        ["theirs.tflite", "litert"],
+        ["theirs.onnx", "onnxruntime"],
     ]
     results = json.loads((tmp_path / "results.json").read_text())
     assert [item["latency"]["count"] >= 300 for item in results["runs"]] == [True] * 3
