@@ -14,10 +14,10 @@ import numpy as np
 
 from dwsep_export.output import json_text, staging_folder
 from dwsep_runtime.model_file import sha256_of
+from dwsep_runtime.shares import wilson_interval
 from edge_dwsep.checkpoints import CARD_SUFFIX
 from edge_dwsep.cost import count_macs, weights_sha256
 from edge_dwsep.datasets.labelled import LabelledImages
-from edge_dwsep.statistics import wilson_interval
 from edge_dwsep.training import PREPROCESSING, TrainingPlan
 
 if TYPE_CHECKING:

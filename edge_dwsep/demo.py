@@ -15,14 +15,15 @@ from dwsep_devices import LocalDevice
 from dwsep_export import RECIPES, Recipe
 from dwsep_export.output import staging_folder, write_text
 from dwsep_runtime.errors import DwsepError
+from dwsep_runtime.shares import wilson_interval
 from edge_dwsep.datasets.sources import open_data
 from edge_dwsep.evaluate import Evaluation, engines_of, evaluate
 from edge_dwsep.export import export_source, predictions_of
-from edge_dwsep.measure import AccuracySettings, LatencySettings, evaluation_files
+from edge_dwsep.measure import LatencySettings
+from edge_dwsep.measured_accuracy import AccuracySettings, evaluation_files
 from edge_dwsep.model_source import open_model
 from edge_dwsep.report import render
 from edge_dwsep.results import new_results, write_results
-from edge_dwsep.statistics import wilson_interval
 
 CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
 DATA = "fashion-mnist-sample"

@@ -17,14 +17,8 @@ from dwsep_export import Artifact
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.errors import DwsepError, InvalidInput, UnknownName
 from dwsep_runtime.preprocessing import Preprocessing
-from edge_dwsep.measure import (
-    AccuracySettings,
-    EvaluationFiles,
-    LatencySettings,
-    measure_accuracy,
-    measure_latency,
-    run_record,
-)
+from edge_dwsep.measure import LatencySettings, measure_latency, run_record
+from edge_dwsep.measured_accuracy import AccuracySettings, EvaluationFiles, measure_accuracy
 from edge_dwsep.results import add_run
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA_VERSION", "add_run", "new_results", "write_results"]
+__all__ = ["SCHEMA_VERSION", "add_run", "circumstances", "new_results", "write_results"]
 
 import platform
 from collections.abc import Mapping
@@ -44,6 +44,16 @@ def add_run(results: dict[str, Any], record: dict[str, Any], measured: Mapping[s
             record["state"] = {"before": record["state"]["before"], "after": value["after"]}
         else:
             record[key] = value
+
+
+def circumstances(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result of the runtime tells besides its figures, as :func:`add_run` takes it."""
+    return {
+        "engine_version": result["engine"]["version"],
+        "state": result["state"],
+        "device": result["device"],
+        "harness_sha256": result["harness_sha256"],
+    }
 
 
 def write_results(results: Mapping[str, Any], path: Path) -> None:

@@ -1,47 +1,19 @@
-"""Intervals for the two kinds of figures: latencies and shares of images."""
+"""Percentiles of latencies, and intervals for them."""
 
 from __future__ import annotations
 
-__all__ = ["percentile", "percentile_interval", "wilson_interval"]
+__all__ = ["percentile", "percentile_interval"]
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-Z_95 = 1.959963984540054
-"""97.5 % quantile of the standard normal distribution."""
-
 BATCHES = 20
 T_95 = 2.0930240544082634
 """97.5 % quantile of Student's t distribution with BATCHES - 1 degrees of freedom."""
 
 MIN_BATCH = 10
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % score interval for a share (Wilson 1927, "Probable inference, the law of succession").
-
-    Args:
-        successes: 0..trials.
-        trials: at least 1.
-
-    Returns:
-        Lower and upper bound, in [0, 1].
-
-    >>> low, high = wilson_interval(915, 1000)
-    >>> round(low, 4), round(high, 4)
-    (0.8961, 0.9307)
-    """
-    if trials < 1 or not 0 <= successes <= trials:
-        raise ValueError(f"successes must be in 0..trials and trials at least 1, received {successes} of {trials}")
-    share = successes / trials
-    spread = Z_95 * Z_95 / trials
-    centre = (share + spread / 2) / (1 + spread)
-    half = Z_95 * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == trials else min(1.0, centre + half)
-    return low, high
 
 
 def percentile(samples: NDArray[np.int64], q: float) -> float:

@@ -56,7 +56,7 @@ def accuracy(
     from edge_dwsep.cli.measuring import measure_and_show
     from edge_dwsep.datasets.sources import open_data
     from edge_dwsep.evaluate import Evaluation
-    from edge_dwsep.measure import AccuracySettings, evaluation_files
+    from edge_dwsep.measured_accuracy import AccuracySettings, evaluation_files
 
     settings = AccuracySettings(threads, timeout)
     preprocessing = preprocessing_from(scale, offset, pad=pad)

@@ -15,7 +15,8 @@ from dwsep_export import open_artifact
 from dwsep_export.output import staging_folder
 from edge_dwsep.cli.options import given_command
 from edge_dwsep.evaluate import Evaluation, engines_of, evaluate
-from edge_dwsep.measure import AccuracySettings, LatencySettings
+from edge_dwsep.measure import LatencySettings
+from edge_dwsep.measured_accuracy import AccuracySettings
 from edge_dwsep.progress import Progress
 from edge_dwsep.results import new_results, write_results
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_dwsep.statistics import percentile, percentile_interval, wilson_interval
+from dwsep_runtime.shares import wilson_interval
+from edge_dwsep.statistics import percentile, percentile_interval
 
 
 @pytest.mark.parametrize(
