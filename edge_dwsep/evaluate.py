@@ -17,7 +17,8 @@ from dwsep_export import Artifact
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.errors import DwsepError, InvalidInput, UnknownName
 from dwsep_runtime.preprocessing import Preprocessing
-from edge_dwsep.measure import LatencySettings, measure_latency, run_record
+from edge_dwsep.interleave import InterleaveSettings, measure_interleaved
+from edge_dwsep.measure import LatencySettings, measure_latency, profile_latency, run_record
 from edge_dwsep.measured_accuracy import AccuracySettings, EvaluationFiles, measure_accuracy
 from edge_dwsep.results import add_run
 
@@ -28,6 +29,8 @@ class Evaluation:
 
     Attributes:
         latency: None to leave latency out.
+        session: for latency measured in turns; None to measure one run after another.
+        profile_ops: whether to time each operator, too.
         accuracy: None to leave accuracy out.
         files: images and labels, for accuracy.
         reference: name and predictions, int64 (count,), to compare with image by image.
@@ -36,6 +39,8 @@ class Evaluation:
     """
 
     latency: LatencySettings | None = None
+    session: InterleaveSettings | None = None
+    profile_ops: bool = False
     accuracy: AccuracySettings | None = None
     files: EvaluationFiles | None = None
     reference: tuple[str, NDArray[np.int64]] | None = None
@@ -82,15 +87,29 @@ def evaluate(
         on_step: told of each measurement as it begins.
     """
     titles = _titles([artifact for artifact, _ in plan])
+    settings = what.latency or what.accuracy
+    threads = settings.threads if settings else 1
     for artifact, engine in plan:
-        settings = what.latency or what.accuracy
+        results["runs"].append(run_record(artifact, titles[artifact.file], engine, threads))
+    if what.latency is not None and what.session is not None:
+        on_step("take turns")
+        measure_interleaved(
+            device,
+            plan,
+            what.latency,
+            what.session,
+            results,
+            lambda done, total: on_step(f"launch {done + 1} of {total}") if done < total else None,
+        )
+    for (artifact, engine), record in zip(plan, results["runs"], strict=True):
         title = titles[artifact.file]
-        record = run_record(artifact, title, engine, settings.threads if settings else 1)
-        results["runs"].append(record)
         try:
-            if what.latency is not None:
+            if what.latency is not None and what.session is None:
                 on_step(f"time {title} on {engine}")
                 add_run(results, record, measure_latency(device, artifact, engine, what.latency))
+            if what.latency is not None and what.profile_ops:
+                on_step(f"take {title} on {engine} apart")
+                add_run(results, record, profile_latency(device, artifact, engine, what.latency))
             if what.accuracy is not None and what.files is not None:
                 on_step(f"classify with {title} on {engine}")
                 measured = measure_accuracy(
@@ -105,7 +124,8 @@ def evaluate(
                 )
                 add_run(results, record, measured)
         except DwsepError as error:
-            record["status"], record["error"] = "failed", str(error)
+            record["status"], record["error"], record["error_class"] = "failed", str(error), type(error).__name__
+            record["valid"] = False
 
 
 def _titles(artifacts: Sequence[Artifact]) -> dict[Path, str]:

@@ -1,46 +1,64 @@
-"""Measure the latency of artifacts on a device, one process a run."""
+"""Measure the latency of artifacts on a device: each scenario, in fresh processes."""
 
 from __future__ import annotations
 
-__all__ = ["LatencySettings", "measure_latency", "run_record"]
+__all__ = ["LatencySettings", "measure_latency", "profile_latency", "require_known_options", "run_record", "setup_of"]
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dwsep_devices import Device, run_job
+from dwsep_devices import Device, Setup, run_job
 from dwsep_export import Artifact
-from dwsep_runtime.arrays import decode_array
-from dwsep_runtime.job import SingleStream
+from dwsep_runtime.conditions import Conditions
+from dwsep_runtime.engines import ENGINES, engine_options, require_options
+from dwsep_runtime.engines.protocol import EngineSettings
+from dwsep_runtime.errors import UnknownName
+from dwsep_runtime.scenarios import MODES, ColdStart, Offline, ProfileOperators, SingleStream, Sustained
+from edge_dwsep.latency import cold_start_figures, latency_figures, throughput_figures
 from edge_dwsep.results import circumstances
-from edge_dwsep.statistics import percentile, percentile_interval
-
-NANOSECONDS = 1e6
-"""In a millisecond."""
-
-BUSY = 1.5
-"""Runnable processes a core beyond which a device was doing something else; a run itself is one."""
-
 
 @dataclass(frozen=True)
 class LatencySettings:
-    """How long to measure; both minimums hold.
+    """What to measure of latency, how long, and under which conditions.
 
     Attributes:
-        threads: of the engine.
+        scenario: single-stream, offline, sustained or cold-start.
         min_samples: timed inferences at least.
-        min_seconds: seconds of timed inferences at least.
-        warmup_seconds: seconds of inferences before.
+        min_seconds: seconds of timed inferences at least; both minimums hold, over all processes.
+        processes: fresh processes that these are divided among.
+        max_warmup_seconds: the warm-up ends when times are steady, or after this long.
+        precision: end early once p50's (or ``percentile``'s) interval is narrower than this share to either side.
+        percentile: the one that ``precision`` looks at.
+        seconds: of scenario sustained.
+        starts: of scenario cold-start.
+        threads: of the engine.
+        batch: samples of an inference.
+        options: of the engines; each takes those that it knows.
+        conditions: what the device should be brought to.
+        memory_limit_bytes: most data memory that a run may take.
         timeout: seconds that a run may take besides warm-up and measurement.
     """
 
+    scenario: str = "single-stream"
+    min_samples: int = MODES["quick"].min_samples
+    min_seconds: float = MODES["quick"].min_seconds
+    processes: int = MODES["quick"].processes
+    max_warmup_seconds: float = 3.0
+    precision: float | None = None
+    percentile: float = 50.0
+    seconds: float = 300.0
+    starts: int = 10
     threads: int = 1
-    min_samples: int = 1024
-    min_seconds: float = 3.0
-    warmup_seconds: float = 0.5
+    batch: int = 1
+    options: Mapping[str, str] = field(default_factory=dict)
+    conditions: Conditions = field(default_factory=Conditions)
+    memory_limit_bytes: int | None = None
     timeout: float = 300.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {**asdict(self), "options": dict(self.options), "conditions": self.conditions.to_json()}
 
 
 def run_record(artifact: Artifact, title: str, engine: str, threads: int) -> dict[str, Any]:
@@ -57,8 +75,15 @@ def run_record(artifact: Artifact, title: str, engine: str, threads: int) -> dic
         "sha256": artifact.sha256,
         "manifest_sha256": artifact.manifest_sha256,
         "status": "ok",
+        "valid": True,
         "error": None,
+        "error_class": None,
         "latency": None,
+        "throughput": None,
+        "sustained": None,
+        "cold_start": None,
+        "memory": None,
+        "operators": None,
         "accuracy": None,
         "agreement": None,
         "warnings": list(artifact.manifest.warnings) if artifact.manifest else [],
@@ -66,59 +91,124 @@ def run_record(artifact: Artifact, title: str, engine: str, threads: int) -> dic
     }
 
 
-def measure_latency(
-    device: Device,
-    artifact: Artifact,
-    engine: str,
-    settings: LatencySettings,
-) -> dict[str, Any]:
-    """Time an artifact: scenario single-stream in a fresh process on the device.
+def require_known_options(options: Mapping[str, str], engines: Collection[str]) -> None:
+    """Make sure that each option is known to one of the engines, and its value to all that know it.
+
+    Raises:
+        UnknownName: none of the engines has an option of that name.
+        InvalidInput: an engine does not accept the value.
+    """
+    known = {name: {option.name for option in engine_options(name)} for name in engines}
+    for option in options:
+        if not any(option in names for names in known.values()):
+            raise UnknownName(f"option of {', '.join(sorted(engines))}", option, set().union(*known.values()))
+    for name in engines:
+        require_options(name, {option: value for option, value in options.items() if option in known[name]})
+
+
+def setup_of(artifact: Artifact, engine: str, settings: LatencySettings) -> Setup:
+    """The setup of a run: of the options those that the engine knows."""
+    known = {option.name for option in engine_options(engine)}
+    return Setup(
+        settings=EngineSettings(
+            threads=settings.threads,
+            batch=settings.batch,
+            options={name: value for name, value in settings.options.items() if name in known},
+        ),
+        conditions=settings.conditions,
+        memory_limit_bytes=settings.memory_limit_bytes,
+        manifest_sha256=artifact.manifest_sha256,
+    )
+
+
+def measure_latency(device: Device, artifact: Artifact, engine: str, settings: LatencySettings) -> dict[str, Any]:
+    """Time an artifact by a scenario, in fresh processes on the device.
 
     Returns:
-        Keys to put into the run's record: ``latency`` (percentiles and interval in ms, raw samples encoded),
-        ``engine_version``, ``state``, ``device``, ``harness_sha256``, and ``doubts`` to be added to its warnings.
+        Keys to put into the run's record: ``latency``, and by scenario ``throughput``, ``sustained`` or
+        ``cold_start``; ``memory``, ``engine_version``, ``state``, ``device``, ``harness_sha256``, ``log``, ``valid``,
+        and ``doubts`` to be added to its warnings.
 
     Raises:
         DwsepError: the device or the run failed.
     """
-    scenario = SingleStream(settings.min_samples, settings.min_seconds, settings.warmup_seconds)
+    setup = setup_of(artifact, engine, settings)
+    if settings.scenario == "cold-start":
+        return _cold_start(device, artifact, engine, settings, setup)
+    if settings.scenario == "sustained":
+        processes, expected = 1, settings.seconds
+        scenario: SingleStream | Offline | Sustained = Sustained(
+            settings.seconds, min(Sustained.window_seconds, settings.seconds / 20)
+        )
+    else:
+        processes = settings.processes
+        samples = -(-settings.min_samples // processes)
+        seconds = settings.min_seconds / processes
+        expected = seconds + settings.max_warmup_seconds
+        if settings.scenario == "offline":
+            scenario = Offline(samples, seconds, settings.max_warmup_seconds)
+        else:
+            scenario = SingleStream(
+                samples, seconds, settings.max_warmup_seconds, settings.precision, settings.percentile
+            )
+    results = [
+        run_job(device, artifact.file, engine, scenario, setup, timeout=settings.timeout + expected)
+        for _ in range(processes)
+    ]
+    measured: dict[str, Any] = {"latency": latency_figures(results), "memory": results[-1]["memory"]}
+    if settings.scenario == "offline":
+        measured["throughput"] = throughput_figures(results)
+    elif settings.scenario == "sustained":
+        told = results[0]["measured"]
+        measured["sustained"] = {"windows": told["windows"], "throttling": told["throttling"]}
+    return {
+        **measured,
+        "conditions": results[0]["conditions"],
+        "doubts": _together(results, "doubts"),
+        "invalid": _together(results, "invalid"),
+        "log": [line for result in results for line in result["log"]],
+        **circumstances(results[0]),
+        "state": {"before": results[0]["state"]["before"], "after": results[-1]["state"]["after"]},
+    }
+
+
+def profile_latency(
+    device: Device, artifact: Artifact, engine: str, settings: LatencySettings, seconds: float = 5.0
+) -> dict[str, Any]:
+    """Time an artifact operator by operator: key ``operators`` to put into the run's record.
+
+    Raises:
+        DwsepError: the device or the run failed, or the model cannot be taken apart.
+    """
     result = run_job(
         device,
         artifact.file,
         engine,
-        scenario,
-        threads=settings.threads,
-        manifest_sha256=artifact.manifest_sha256,
-        timeout=settings.timeout + settings.warmup_seconds + settings.min_seconds,
+        ProfileOperators(seconds),
+        setup_of(artifact, engine, settings),
+        timeout=settings.timeout + 4 * seconds,
     )
-    measured = result["measured"]
-    samples: NDArray[np.int64] = decode_array(measured["samples_ns"])
-    latency = {
-        "count": len(samples),
-        "warmup_count": measured["warmup_count"],
-        "p50_ms": percentile(samples, 50) / NANOSECONDS,
-        "p50_interval_ms": _interval_ms(samples, 50),
-        "p90_ms": percentile(samples, 90) / NANOSECONDS,
-        "p90_interval_ms": _interval_ms(samples, 90),
-        "load_ms": result["load_ns"] / NANOSECONDS,
-        "clock": measured["clock"],
-        "samples_ns": measured["samples_ns"],
+    return {"operators": result["measured"]}
+
+
+def _cold_start(
+    device: Device, artifact: Artifact, engine: str, settings: LatencySettings, setup: Setup
+) -> dict[str, Any]:
+    command = tuple(device.runtime_command_for(ENGINES[engine].environment))
+    scenario = ColdStart(command, settings.starts)
+    result = run_job(device, artifact.file, engine, scenario, setup, timeout=settings.timeout)
+    child = result["measured"]["child"]
+    return {
+        "cold_start": cold_start_figures(result["measured"]),
+        "memory": child["memory"],
+        "conditions": child["conditions"],
+        "doubts": result["doubts"],
+        "invalid": result["invalid"],
+        "log": result["log"],
+        **circumstances({**child, "state": result["state"], "device": result["device"]}),
     }
-    return {"latency": latency, "doubts": _doubts(result), **circumstances(result)}
 
 
-def _doubts(result: dict[str, Any]) -> list[str]:
-    """Why a latency is not to be trusted, in plain words."""
-    cores, load = result["device"]["cores"], result["state"]["before"]["load_1min"]
-    threads = result["engine"]["threads"]
-    doubts = []
-    if load is not None and load > BUSY * cores:
-        doubts.append(f"the device was busy (load {load:g} on {cores} cores): latency is not to be trusted")
-    if threads > cores:
-        doubts.append(f"more threads ({threads}) than cores ({cores})")
-    return doubts
-
-
-def _interval_ms(samples: NDArray[np.int64], q: float) -> list[float] | None:
-    interval = percentile_interval(samples, q)
-    return None if interval is None else [bound / NANOSECONDS for bound in interval]
+def _together(results: list[dict[str, Any]], key: str) -> list[str]:
+    """What several processes said, each sentence once."""
+    return list(dict.fromkeys(sentence for result in results for sentence in result[key]))

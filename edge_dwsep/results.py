@@ -13,7 +13,7 @@ from typing import Any
 
 from dwsep_export.output import json_text, write_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 TOOLS = ("edge-dwsep", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "numpy")
 
 
@@ -30,6 +30,7 @@ def new_results(command: str, settings: Mapping[str, Any], device: str) -> dict[
         "device": {"name": device},
         "settings": dict(settings),
         "runs": [],
+        "comparisons": [],
     }
 
 
@@ -39,7 +40,10 @@ def add_run(results: dict[str, Any], record: dict[str, Any], measured: Mapping[s
         if key == "device":
             results["device"].update(value)
         elif key == "doubts":
-            record["warnings"].extend(value)
+            record["warnings"].extend(sentence for sentence in value if sentence not in record["warnings"])
+        elif key == "invalid":
+            record["valid"] = record["valid"] and not value
+            record["warnings"][:0] = [f"not valid: {reason}" for reason in value]
         elif key == "state" and record["state"]:
             record["state"] = {"before": record["state"]["before"], "after": value["after"]}
         else:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["console", "print_runs"]
+__all__ = ["console", "milliseconds", "print_comparisons", "print_results", "print_runs", "print_sustained"]
 
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+
+from rich.text import Text
+
+from dwsep_runtime.cold_start import STAGES
+from edge_dwsep.operator_table import print_operators
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,28 +30,87 @@ def console() -> Console:
     return Console(width=width, highlight=False, soft_wrap=False)
 
 
+Column = tuple[str, Literal["left", "right"], bool, Callable[[Mapping[str, Any]], str]]
+
+
+def print_results(screen: Console, results: Mapping[str, Any]) -> None:
+    """Print everything that a series of runs showed: runs, comparisons, and what a scenario tells besides."""
+    runs = results["runs"]
+    print_runs(screen, runs)
+    print_comparisons(screen, results)
+    for run in runs:
+        if run["sustained"]:
+            print_sustained(screen, run)
+        if run["operators"]:
+            print_operators(screen, f"{run['variant']} on {run['engine']}", run["operators"])
+
+
 def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]]) -> None:
-    """Print one row a run; columns that no run has a value for are left out.
+    """Print one row a run, and below what is to be known of each; columns without any value are left out.
 
     Args:
         screen: where to.
         runs: records as in results.json.
     """
-    from rich.table import Table
-    from rich.text import Text
-
-    columns: list[tuple[str, Literal["left", "right"], bool, Callable[[Mapping[str, Any]], str]]] = [
+    columns: list[Column] = [
         ("variant", "left", True, lambda run: str(run["variant"])),
         ("engine", "left", True, lambda run: str(run["engine"])),
         ("size", "right", True, lambda run: f"{run['file_bytes'] / 1000:,.0f} kB"),
-        ("p50 ms [95 %]", "right", False, _p50),
-        ("p90 ms", "right", True, lambda run: _milliseconds(run["latency"] and run["latency"]["p90_ms"])),
+        ("p50 ms [95 %]", "right", False, lambda run: _percentile(run, 50)),
+        ("p90 ms", "right", True, lambda run: milliseconds(run["latency"] and run["latency"]["p90_ms"])),
+        ("p99 ms", "right", True, lambda run: _only_latency(run, milliseconds, "p99_ms")),
+        ("samples/s [95 %]", "right", False, _throughput),
+        *(_cold_start_column(stage) for stage in STAGES),
+        ("peak MB", "right", True, _peak),
         ("accuracy [95 %]", "right", False, _accuracy),
         ("agrees with float", "right", False, _agreement),
-        ("note", "left", False, _note),
     ]
+    _print(screen, columns, runs)
+    for run in runs:
+        for note in _notes(run):
+            screen.print(Text(f"{run['variant']} on {run['engine']}: {note}"))
+
+
+def print_comparisons(screen: Console, results: Mapping[str, Any]) -> None:
+    """Print how each run of an interleaved session compares with the first."""
+    runs = results["runs"]
+    for comparison in results["comparisons"]:
+        run, baseline = runs[comparison["run"]], runs[comparison["baseline"]]
+        interval = comparison["interval"]
+        bounds = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else " (too few launches for an interval)"
+        screen.print(
+            Text(
+                f"{run['variant']} on {run['engine']} takes {comparison['ratio']:.3f}{bounds} times as long as "
+                f"{baseline['variant']} on {baseline['engine']}: {comparison['verdict']}"
+            )
+        )
+
+
+def print_sustained(screen: Console, run: Mapping[str, Any]) -> None:
+    """Print latency over time, at most twelve windows of it, and when throttling began."""
+    windows, throttling = run["sustained"]["windows"], run["sustained"]["throttling"]
+    screen.print(Text(f"\n{run['variant']} on {run['engine']}, over time"))
+    shown = windows[:: -(-len(windows) // 12)]
+    columns: list[Column] = [
+        ("from s", "right", True, lambda window: f"{window['begin_s']:.0f}"),
+        ("p50 ms", "right", True, lambda window: milliseconds(window["p50_ns"] / 1e6)),
+        ("p90 ms", "right", True, lambda window: milliseconds(window["p90_ns"] / 1e6)),
+        ("inferences", "right", True, lambda window: f"{window['count']}"),
+        ("deg C", "right", True, lambda window: _state(window, "temperature_c", "{:.1f}")),
+        ("MHz", "right", True, lambda window: _state(window, "frequency_mhz", "{}")),
+    ]
+    _print(screen, columns, shown)
+    said = "no throttling seen"
+    if throttling:
+        said = f"slows down after {throttling['begins_s']:.0f} s (sign: {throttling['sign']})"
+    screen.print(Text(said))
+
+
+def _print(screen: Console, columns: Sequence[Column], items: Sequence[Mapping[str, Any]]) -> None:
+    from rich.table import Table
+
     table = Table(box=None, header_style="bold", pad_edge=False)
-    rows = [[cell(run) for _, _, _, cell in columns] for run in runs]
+    rows = [[cell(item) for _, _, _, cell in columns] for item in items]
     shown = [index for index in range(len(columns)) if any(row[index] for row in rows)]
     for index in shown:
         title, justify, whole, _ = columns[index]
@@ -56,7 +120,7 @@ def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]]) -> None:
     screen.print(table)
 
 
-def _milliseconds(value: float | None) -> str:
+def milliseconds(value: float | None) -> str:
     """Three significant digits, never in exponent form."""
     if not value:
         return ""
@@ -64,13 +128,45 @@ def _milliseconds(value: float | None) -> str:
     return f"{value:.{digits + (value < 0.1)}f}"
 
 
-def _p50(run: Mapping[str, Any]) -> str:
+def _percentile(run: Mapping[str, Any], q: int) -> str:
     latency = run["latency"]
     if not latency:
         return ""
-    interval = latency["p50_interval_ms"]
-    bounds = f" [{_milliseconds(interval[0])}, {_milliseconds(interval[1])}]" if interval else ""
-    return f"{_milliseconds(latency['p50_ms'])}{bounds}"
+    return f"{milliseconds(latency[f'p{q}_ms'])}{_bounds(latency[f'p{q}_interval_ms'])}"
+
+
+def _bounds(interval: Sequence[float] | None) -> str:
+    return f" [{milliseconds(interval[0])}, {milliseconds(interval[1])}]" if interval else ""
+
+
+def _only_latency(run: Mapping[str, Any], write: Callable[[float | None], str], key: str) -> str:
+    return write(run["latency"][key]) if run["latency"] and not run["accuracy"] else ""
+
+
+def _throughput(run: Mapping[str, Any]) -> str:
+    throughput = run["throughput"]
+    if not throughput:
+        return ""
+    interval = throughput["interval"]
+    bounds = f" [{interval[0]:,.0f}, {interval[1]:,.0f}]" if interval else ""
+    return f"{throughput['samples_per_second']:,.0f}{bounds}"
+
+
+def _cold_start_column(stage: str) -> Column:
+    def cell(run: Mapping[str, Any]) -> str:
+        return milliseconds(run["cold_start"][stage]["p50_ms"]) if run["cold_start"] else ""
+
+    return f"{stage.replace('_', ' ')} ms", "right", False, cell
+
+
+def _peak(run: Mapping[str, Any]) -> str:
+    peak = (run["memory"] or {}).get("peak_bytes")
+    return f"{peak / 1e6:.0f}" if peak and not run["accuracy"] else ""
+
+
+def _state(window: Mapping[str, Any], key: str, form: str) -> str:
+    value = (window["state"] or {}).get(key)
+    return form.format(max(value) if isinstance(value, list) else value) if value else ""
 
 
 def _accuracy(run: Mapping[str, Any]) -> str:
@@ -85,5 +181,7 @@ def _agreement(run: Mapping[str, Any]) -> str:
     return f"{100 * run['agreement']['top1']:.1f} %" if run["agreement"] else ""
 
 
-def _note(run: Mapping[str, Any]) -> str:
-    return f"failed: {run['error']}" if run["status"] != "ok" else "; ".join(run["warnings"])
+def _notes(run: Mapping[str, Any]) -> list[str]:
+    failed = [f"failed: {run['error']}"] if run["status"] != "ok" else []
+    lacking = [f"{item['condition']}: {item['said']}" for item in run.get("conditions") or () if not item["done"]]
+    return [*failed, *lacking, *run["warnings"]]

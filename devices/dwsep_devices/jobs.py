@@ -1,22 +1,108 @@
-"""Run a job of the runtime on a device: bring its files there, start it, and take only a complete result."""
+"""Run jobs of the runtime on a device: bring their files there, start them, and take only complete results."""
 
 from __future__ import annotations
 
-__all__ = ["run_job"]
+__all__ = ["Setup", "prepared", "run_job", "start"]
 
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dwsep_devices.blobs import push_blob
 from dwsep_devices.device import Device
-from dwsep_runtime.job import Accuracy, Job, Scenario
+from dwsep_runtime.accuracy_scenarios import Accuracy
+from dwsep_runtime.conditions import Conditions
+from dwsep_runtime.engines import ENGINES
+from dwsep_runtime.engines.protocol import EngineSettings
+from dwsep_runtime.errors import ProtocolError
+from dwsep_runtime.job import Job
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.protocol import ResultReader
+from dwsep_runtime.scenarios import Scenario
 from dwsep_runtime.spawn import finish
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a run is set up, whatever its scenario.
+
+    Attributes:
+        settings: of the engine.
+        conditions: what the device should be brought to.
+        memory_limit_bytes: most data memory that the run may take; None for as much as the device has.
+        manifest_sha256: of the artifact's manifest, kept in the result.
+    """
+
+    settings: EngineSettings = field(default_factory=EngineSettings)
+    conditions: Conditions = field(default_factory=Conditions)
+    memory_limit_bytes: int | None = None
+    manifest_sha256: str = ""
+
+
+def prepared(device: Device, model: Path, engine: str, scenario: Scenario, setup: Setup) -> Job:
+    """Bring what a run needs to the device, and describe the run with the device's paths.
+
+    Args:
+        device: where to run.
+        model: the model file, on this host.
+        engine: name of the engine.
+        scenario: what to do; the paths in it are this host's, and what they name is brought to the device.
+        setup: how the run is set up.
+
+    Raises:
+        DeviceError: a file could not be brought there.
+    """
+    if isinstance(scenario, Accuracy):
+        images, labels = (push_blob(device, Path(path)) for path in (scenario.images, scenario.labels))
+        scenario = replace(scenario, images=images, labels=labels)
+    return Job(
+        id=uuid.uuid4().hex,
+        model=push_blob(device, model),
+        sha256=sha256_of(model),
+        engine=engine,
+        scenario=scenario,
+        settings=setup.settings,
+        conditions=setup.conditions,
+        memory_limit_bytes=setup.memory_limit_bytes,
+        manifest_sha256=setup.manifest_sha256,
+        title=model.name,
+    )
+
+
+def start(
+    device: Device, job: Job, *, timeout: float, on_event: Callable[[dict[str, Any]], None] = lambda event: None
+) -> dict[str, Any]:
+    """Run a prepared job to its end.
+
+    Args:
+        device: where its files are.
+        job: what to do.
+        timeout: seconds until it is ended.
+        on_event: called with each event of the run as it arrives.
+
+    Returns:
+        The ``result`` event of the run, with ``log``, the lines of its output that were no events.
+
+    Raises:
+        DeviceError: the device failed.
+        DwsepError: the run failed, with the error that it reported.
+    """
+    reader = ResultReader(job.id, on_event)
+    completed = device.run(
+        device.runtime_command_for(ENGINES[job.engine].environment),
+        stdin=f"{json.dumps(job.to_json())}\n",
+        timeout=timeout,
+        environment=device.runtime_environment,
+        on_line=reader.feed,
+    )
+    result = finish(job, reader, completed)
+    told = result.get("model", {}).get("sha256", job.sha256)
+    if told != job.sha256:
+        raise ProtocolError(f"the result is of another file ({told[:12]}) than {job.title} ({job.sha256[:12]})")
+    return {**result, "log": [*reader.log, *completed.errors]}
 
 
 def run_job(
@@ -24,50 +110,10 @@ def run_job(
     model: Path,
     engine: str,
     scenario: Scenario,
+    setup: Setup = Setup(),  # noqa: B008  # frozen
     *,
-    threads: int = 1,
-    manifest_sha256: str = "",
     timeout: float,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
 ) -> dict[str, Any]:
-    """Measure a model on a device.
-
-    Args:
-        device: where to run.
-        model: the model file, on this host.
-        engine: name of the engine.
-        scenario: what to do; the paths in it are this host's, and what they name is brought to the device.
-        threads: of the engine.
-        manifest_sha256: of the artifact's manifest, kept in the result.
-        timeout: seconds until the run is ended.
-        on_event: called with each event of the run as it arrives.
-
-    Returns:
-        The ``result`` event of the run.
-
-    Raises:
-        DeviceError: the device failed.
-        DwsepError: the run failed, with the error that it reported.
-    """
-    if isinstance(scenario, Accuracy):
-        images, labels = (push_blob(device, Path(path)) for path in (scenario.images, scenario.labels))
-        scenario = replace(scenario, images=images, labels=labels)
-    job = Job(
-        id=uuid.uuid4().hex,
-        model=push_blob(device, model),
-        sha256=sha256_of(model),
-        engine=engine,
-        scenario=scenario,
-        threads=threads,
-        manifest_sha256=manifest_sha256,
-        title=model.name,
-    )
-    reader = ResultReader(job.id, on_event)
-    completed = device.run(
-        device.runtime_command,
-        stdin=json.dumps(job.to_json()),
-        timeout=timeout,
-        environment=device.runtime_environment,
-        on_line=reader.feed,
-    )
-    return finish(job, reader, completed)
+    """Prepare and run a job: :func:`prepared`, then :func:`start`, whose result it returns and errors it raises."""
+    return start(device, prepared(device, model, engine, scenario, setup), timeout=timeout, on_event=on_event)

@@ -18,16 +18,11 @@ import click
 
 from dwsep_runtime.errors import DwsepError
 from edge_dwsep import __version__
+from edge_dwsep.cli.exit_codes import FAILED, INTERNAL, INTERRUPTED, exit_code
 from edge_dwsep.cli.lazy import LazyGroup
 
 DEBUG = "--debug"
 DEBUG_VARIABLE = "EDGE_DWSEP_DEBUG"
-
-EXIT_FAILED = 1
-EXIT_INTERNAL = 70
-EXIT_INTERRUPTED = 130
-"""70 is EX_SOFTWARE of sysexits.h; 130 is what a shell reports of a program ended by SIGINT."""
-
 
 @click.group(
     cls=LazyGroup,
@@ -82,13 +77,13 @@ def _report(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, BrokenPipeError):  # the reader of our output, a pager for one, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        return FAILED
     if isinstance(error, click.Abort):
-        said, code = "interrupted; nothing half-written was left behind", EXIT_INTERRUPTED
+        said, code = "interrupted; nothing half-written was left behind", INTERRUPTED
     elif isinstance(error, DwsepError):
-        said, code = str(error), EXIT_FAILED
+        said, code = str(error), exit_code(type(error))
     else:
         detail = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        said, code = f"internal error: {detail}; run again with --debug for the traceback", EXIT_INTERNAL
+        said, code = f"internal error: {detail}; run again with --debug for the traceback", INTERNAL
     click.echo(f"edge-dwsep: {said}", err=True)
     return code

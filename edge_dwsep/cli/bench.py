@@ -8,17 +8,78 @@ from pathlib import Path
 
 import click
 
-from edge_dwsep.cli.options import Seconds, device_option, engine_option, json_option, threads_option
+from edge_dwsep.cli.conditions import conditions_from, conditions_options
+from edge_dwsep.cli.options import (
+    Seconds,
+    device_option,
+    engine_option,
+    engine_options_from,
+    json_option,
+    threads_option,
+)
+
+SCENARIOS = ("single-stream", "offline", "sustained", "cold-start")
+MODES = ("rapid", "quick", "normal")
 
 
 @click.command()
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @device_option
 @engine_option
+@click.option("--scenario", type=click.Choice(SCENARIOS), default=SCENARIOS[0], show_default=True, help="What to time.")
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="quick",
+    show_default=True,
+    help="How long: 64 samples and 6 s in one process, 128 and 10 s in 5, or 1024 and 60 s in 10; both minimums hold.",
+)
+@click.option("--min-samples", type=click.IntRange(1), help="Inferences at least. [default: the mode's]")
+@click.option("--min-seconds", type=Seconds(), help="Seconds at least. [default: the mode's]")
+@click.option("--processes", type=click.IntRange(1, 1000), help="Fresh processes to divide them among.")
+@click.option(
+    "--precision",
+    type=click.FloatRange(1e-4, 1.0),
+    help="End early once the interval is within this share of the percentile, such as 0.02.",
+)
+@click.option(
+    "--percentile",
+    type=click.FloatRange(1, 99.9),
+    default=50.0,
+    show_default=True,
+    help="The percentile that --precision looks at.",
+)
+@click.option(
+    "--max-warmup-seconds",
+    type=Seconds(),
+    default=3.0,
+    show_default=True,
+    help="Warm-up ends when times are steady, or after this long.",
+)
+@click.option("--seconds", type=Seconds(1), default=300.0, show_default=True, help="Length of scenario sustained.")
+@click.option("--starts", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Of scenario cold-start.")
+@click.option("--interleave", is_flag=True, help="Run all in turns and compare each with the first.")
+@click.option(
+    "--launches",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="Of --interleave: how often all processes are started anew; six at least for an interval.",
+)
+@click.option("--profile-ops", is_flag=True, help="Time each operator, too.")
 @threads_option
-@click.option("--min-samples", type=click.IntRange(1), default=1024, show_default=True, help="Inferences at least.")
-@click.option("--min-seconds", type=Seconds(), default=3.0, show_default=True, help="Seconds at least.")
-@click.option("--warmup-seconds", type=Seconds(), default=0.5, show_default=True, help="Seconds before.")
+@click.option("--batch", type=click.IntRange(1, 65536), default=1, show_default=True, help="Samples of an inference.")
+@click.option(
+    "--engine-option",
+    "engine_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Such as xnnpack=off, delegate=PATH, optimization=basic; repeatable.",
+)
+@conditions_options
+@click.option(
+    "--memory-limit", type=click.IntRange(1), help="Data memory of a run in MB. [default: what the device has]"
+)
 @click.option("--timeout", type=Seconds(1), default=300.0, show_default=True, help="Seconds a run may take more.")
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Write results, raw samples included, to this JSON file."
@@ -28,18 +89,59 @@ def bench(
     artifacts: tuple[Path, ...],
     device: str,
     engines: tuple[str, ...],
+    scenario: str,
+    mode: str,
+    min_samples: int | None,
+    min_seconds: float | None,
+    processes: int | None,
+    precision: float | None,
+    percentile: float,
+    max_warmup_seconds: float,
+    seconds: float,
+    starts: int,
+    interleave: bool,
+    launches: int,
+    profile_ops: bool,
     threads: int,
-    min_samples: int,
-    min_seconds: float,
-    warmup_seconds: float,
+    batch: int,
+    engine_options: tuple[str, ...],
+    pin: str | None,
+    governor: str | None,
+    cool_down: float | None,
+    priority: bool,
+    memory_limit: int | None,
     timeout: float,
     output: Path | None,
     as_json: bool,
 ) -> int:
-    """Time ARTIFACTS: any .tflite or .onnx files, with or without manifests, each in a process of its own."""
+    """Time ARTIFACTS: any .tflite or .onnx files, with or without manifests, each run in fresh processes."""
+    from dwsep_runtime import scenarios
     from edge_dwsep.cli.measuring import measure_and_show
     from edge_dwsep.evaluate import Evaluation
+    from edge_dwsep.interleave import InterleaveSettings
     from edge_dwsep.measure import LatencySettings
 
-    latency = LatencySettings(threads, min_samples, min_seconds, warmup_seconds, timeout)
-    return measure_and_show("bench", artifacts, device, engines, Evaluation(latency=latency), latency, output, as_json)
+    if interleave and scenario != "single-stream":
+        raise click.UsageError(f"--interleave compares single-stream latency; leave out --scenario {scenario}")
+    preset = scenarios.MODES[mode]
+    latency = LatencySettings(
+        scenario=scenario,
+        min_samples=preset.min_samples if min_samples is None else min_samples,
+        min_seconds=preset.min_seconds if min_seconds is None else min_seconds,
+        processes=preset.processes if processes is None else processes,
+        max_warmup_seconds=max_warmup_seconds,
+        precision=precision,
+        percentile=percentile,
+        seconds=seconds,
+        starts=starts,
+        threads=threads,
+        batch=batch,
+        options=engine_options_from(engine_options),
+        conditions=conditions_from(pin, governor, cool_down, priority=priority),
+        memory_limit_bytes=None if memory_limit is None else memory_limit * 10**6,
+        timeout=timeout,
+    )
+    what = Evaluation(
+        latency=latency, session=InterleaveSettings(launches) if interleave else None, profile_ops=profile_ops
+    )
+    return measure_and_show("bench", artifacts, device, engines, what, latency.to_json(), output, as_json)

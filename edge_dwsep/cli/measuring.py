@@ -4,19 +4,19 @@ from __future__ import annotations
 
 __all__ = ["measure_and_show"]
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from dwsep_devices import open_device
 from dwsep_export import open_artifact
 from dwsep_export.output import staging_folder
+from edge_dwsep.cli.exit_codes import exit_code_of_runs
 from edge_dwsep.cli.options import given_command
 from edge_dwsep.evaluate import Evaluation, engines_of, evaluate
-from edge_dwsep.measure import LatencySettings
-from edge_dwsep.measured_accuracy import AccuracySettings
+from edge_dwsep.measure import require_known_options
 from edge_dwsep.progress import Progress
 from edge_dwsep.results import new_results, write_results
 
@@ -27,18 +27,22 @@ def measure_and_show(
     device_name: str,
     engines: Sequence[str],
     what: Evaluation,
-    settings: LatencySettings | AccuracySettings,
+    settings: Mapping[str, Any],
     output: Path | None,
     as_json: bool,
 ) -> int:
-    """Measure model files and print a table or JSON; returns 1 if a run failed, else 0.
+    """Measure model files and print tables or JSON; returns the exit code for the runs.
 
     Raises:
         DwsepError: an artifact, engine or device cannot be used; nothing was measured then.
     """
     artifacts = [open_artifact(file) for file in files]
     plan = [(artifact, engine) for artifact in artifacts for engine in engines_of(artifact, engines)]
-    results = new_results(given_command(), asdict(settings), device_name)
+    if what.latency is not None:
+        require_known_options(what.latency.options, {engine for _, engine in plan})
+    if what.session is not None and len(plan) < 2:
+        raise click.UsageError("--interleave compares at least two runs; give another file, or another --engine")
+    results = new_results(given_command(), settings, device_name)
     if what.files is not None:
         data = what.files.data
         results["data"] = {"name": data.name, "count": len(data), "sha256": data.sha256}
@@ -58,12 +62,12 @@ def measure_and_show(
 
         click.echo(json.dumps(results))
     else:
-        from edge_dwsep.table import console, print_runs
+        from edge_dwsep.table import console, print_results
 
-        print_runs(console(), results["runs"])
+        print_results(console(), results)
     if output is not None:
         write_results(results, output)
     failures = [run for run in results["runs"] if run["status"] != "ok"]
     for failure in failures:
         click.echo(f"edge-dwsep: {failure['variant']} on {failure['engine']} failed: {failure['error']}", err=True)
-    return 1 if failures else 0
+    return exit_code_of_runs(results["runs"])

@@ -8,6 +8,7 @@ __all__ = [
     "data_option",
     "device_option",
     "engine_option",
+    "engine_options_from",
     "given_command",
     "input_shape",
     "json_option",
@@ -18,7 +19,7 @@ __all__ = [
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -46,7 +47,7 @@ class Seconds(click.FloatRange):
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
 device_option = click.option("--device", default="local", show_default=True, help="Where to run.")
 engine_option = click.option(
-    "--engine", "engines", multiple=True, help="litert, tflite or onnxruntime; repeatable. [default: all that can]"
+    "--engine", "engines", multiple=True, help="litert, tflite, tflite-runtime or onnxruntime; repeatable. [default: those installed]"
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads of the engine."
@@ -116,6 +117,23 @@ def preprocessing_from(scale: str | None, offset: str | None, *, pad: bool) -> P
         scale=_numbers("--scale", scale or "1"),
         offset=_numbers("--offset", offset or "0"),
     )
+
+
+def engine_options_from(given: Sequence[str]) -> dict[str, str]:
+    """Options of engines from words such as "xnnpack=off".
+
+    Raises:
+        UsageError: a word without an equals sign, or a name given twice.
+    """
+    options: dict[str, str] = {}
+    for word in given:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise click.UsageError(f"--engine-option must be NAME=VALUE, such as xnnpack=off; received {word!r}")
+        if name in options:
+            raise click.UsageError(f"--engine-option {name} is given twice; give one value")
+        options[name] = value
+    return options
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

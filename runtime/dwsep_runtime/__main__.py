@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from dwsep_runtime.errors import DwsepError, EngineError, InvalidInput
 from dwsep_runtime.job import Job
@@ -19,8 +19,13 @@ from dwsep_runtime.run import run_job
 USAGE = "usage: python -m dwsep_runtime JOB.json|-"
 
 
-def main(arguments: list[str]) -> int:
-    """Run the job that the one argument names; 0 if it is done, 1 with an ``error`` event, 2 for a wrong call."""
+def main(arguments: list[str], begun_ns: Optional[int] = None) -> int:
+    """Run the job that the one argument names; 0 if it is done, 1 with an ``error`` event, 2 for a wrong call.
+
+    Args:
+        arguments: path of a job file, or "-" for standard input, of which the first line is the job.
+        begun_ns: reading of the monotonic clock when the process's first line ran.
+    """
     if len(arguments) != 1:
         print(USAGE, file=sys.stderr)
         return 2
@@ -29,12 +34,12 @@ def main(arguments: list[str]) -> int:
     try:
         values = _read_json(arguments[0])
         job_id = str(values.get("id", ""))
-        run_job(Job.from_json(values), emit)
+        run_job(Job.from_json(values), emit, sys.stdin, begun_ns)
     except DwsepError as error:
         emit(error_event(job_id, error))
         return 1
     except MemoryError:
-        emit(error_event(job_id, EngineError("the device ran out of memory")))
+        emit(error_event(job_id, EngineError("the run needed more memory than its limit or the device has")))
         return 1
     except KeyboardInterrupt:
         return 130
@@ -59,7 +64,7 @@ def _protocol_output() -> Callable[[dict[str, Any]], None]:
 
 def _read_json(source: str) -> dict[str, Any]:
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        text = sys.stdin.readline() if source == "-" else Path(source).read_text(encoding="utf-8")
         values = json.loads(text)
     except OSError as error:
         raise InvalidInput(f"job file {source} cannot be read: {error.strerror}") from error

@@ -1,80 +1,20 @@
-"""What the runtime is asked to do: one model, one engine, one scenario."""
+"""What the runtime is asked to do: one model, one engine, one scenario, under which conditions."""
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA_VERSION", "Accuracy", "Job", "Predict", "Scenario", "SingleStream"]
+__all__ = ["SCHEMA_VERSION", "Job"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar, Union
+from typing import Any, Optional, TypeVar
 
+from dwsep_runtime.conditions import Conditions
+from dwsep_runtime.engines.protocol import EngineSettings
 from dwsep_runtime.errors import InvalidInput, UnknownName
 from dwsep_runtime.preprocessing import Preprocessing
+from dwsep_runtime.scenarios import SCENARIOS, Scenario
 
-SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True)
-class SingleStream:
-    """Inferences one after another, each timed (MLPerf Inference's SingleStream, Reddi et al. 2020, arXiv:1911.02549).
-
-    Attributes:
-        min_samples: timed inferences at least.
-        min_seconds: seconds of timed inferences at least; both minimums hold.
-        warmup_seconds: seconds of inferences before the first timed one.
-        seed: of the random input.
-    """
-
-    min_samples: int = 1024
-    min_seconds: float = 3.0
-    warmup_seconds: float = 0.5
-    seed: int = 0
-    name: str = field(default="single-stream", init=False)
-
-    def __post_init__(self) -> None:
-        if self.min_samples < 1:
-            raise InvalidInput(f"min_samples must be at least 1, received {self.min_samples}")
-        for setting in ("min_seconds", "warmup_seconds"):
-            if not 0 <= getattr(self, setting) <= 86400:
-                raise InvalidInput(f"{setting} must be between 0 and 86400 s, received {getattr(self, setting)}")
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Classify labelled images one by one.
-
-    Attributes:
-        images: path of a .npy file, uint8 (count, height, width, channels).
-        labels: path of a .npy file, integers (count,); label k is the model's output k + label_offset.
-        preprocessing: from pixels to the model's input.
-        label_offset: number of outputs before the one of label 0.
-    """
-
-    images: str
-    labels: str
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    label_offset: int = 0
-    name: str = field(default="accuracy", init=False)
-
-
-@dataclass(frozen=True)
-class Predict:
-    """Run images one by one and keep the outputs, to compare them with another engine's.
-
-    Attributes:
-        images: path of a .npy file, uint8 (count, height, width, channels).
-        outputs: path of the .npy file to write, float32 (count, outputs), dequantized.
-        preprocessing: from pixels to the model's input.
-    """
-
-    images: str
-    outputs: str
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    name: str = field(default="predict", init=False)
-
-
-Scenario = Union[SingleStream, Accuracy, Predict]
-SCENARIOS: dict[str, type[Any]] = {"single-stream": SingleStream, "accuracy": Accuracy, "predict": Predict}
+SCHEMA_VERSION = 2
 
 Made = TypeVar("Made")
 
@@ -89,7 +29,9 @@ class Job:
         sha256: of the model file; a file with another content is refused.
         engine: name in the registry of engines.
         scenario: what to do with the model.
-        threads: of the engine.
+        settings: of the engine: threads, batch, options.
+        conditions: what the device should be brought to for the run.
+        memory_limit_bytes: most data memory that the process may take; None for as much as the device has.
         manifest_sha256: of the artifact's manifest, kept in the result; empty without a manifest.
         title: what messages call the model.
     """
@@ -99,13 +41,16 @@ class Job:
     sha256: str
     engine: str
     scenario: Scenario
-    threads: int = 1
+    settings: EngineSettings = field(default_factory=EngineSettings)
+    conditions: Conditions = field(default_factory=Conditions)
+    memory_limit_bytes: Optional[int] = None
     manifest_sha256: str = ""
     title: str = "model"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.threads <= 1024:
-            raise InvalidInput(f"threads must be between 1 and 1024, received {self.threads}")
+        limit = self.memory_limit_bytes
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+            raise InvalidInput(f"memory_limit_bytes must be a whole number of bytes above 0, received {limit!r}")
 
     def to_json(self) -> dict[str, Any]:
         """The job as a JSON object; :meth:`from_json` reads it."""
@@ -113,6 +58,8 @@ class Job:
         scenario = {item.name: getattr(self.scenario, item.name) for item in fields(self.scenario)}
         if "preprocessing" in scenario:
             scenario["preprocessing"] = scenario["preprocessing"].to_json()
+        values["conditions"] = self.conditions.to_json()
+        values["settings"] = {**vars(self.settings), "options": dict(self.settings.options)}
         return {"schema_version": SCHEMA_VERSION, **values, "scenario": scenario}
 
     @classmethod
@@ -126,6 +73,9 @@ class Job:
         version = given.pop("schema_version", None)
         if version != SCHEMA_VERSION:
             raise InvalidInput(f"job has schema_version {version}; this runtime reads {SCHEMA_VERSION}")
+        for key in ("scenario", "conditions", "settings"):
+            if not isinstance(given.get(key, {}), Mapping):
+                raise InvalidInput(f"job key {key!r} must be an object, received {given[key]!r}")
         scenario = dict(given.get("scenario") or {})
         name = scenario.pop("name", None)
         if name not in SCENARIOS:
@@ -133,6 +83,10 @@ class Job:
         if "preprocessing" in scenario:
             scenario["preprocessing"] = Preprocessing.from_json(scenario["preprocessing"])
         given["scenario"] = _make(SCENARIOS[name], scenario, f"scenario {name}")
+        if "settings" in given:
+            given["settings"] = _make(EngineSettings, given["settings"], "settings")
+        if "conditions" in given:
+            given["conditions"] = Conditions.from_json(given["conditions"])
         return _make(cls, given, "job")
 
 

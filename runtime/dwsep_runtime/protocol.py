@@ -15,13 +15,13 @@ from typing import Any, Callable, Optional
 from dwsep_runtime import errors
 from dwsep_runtime.errors import DwsepError, EngineError, ProtocolError
 
-KNOWN_EVENTS = frozenset({"phase", "progress", "result", "error", "end"})
+KNOWN_EVENTS = frozenset({"phase", "progress", "loaded", "ready", "turn", "result", "error", "end"})
 
 
 class ResultReader:
     """Takes the output of a run line by line, and hands the result out once the run is complete.
 
-    Lines that are not events of this run (an engine's own messages) are kept in ``log`` and mean nothing else.
+    Lines that are not events of this run (an engine's own messages) are kept in ``log`` and mean nothing else; ``phase`` is the last that the run told.
     """
 
     def __init__(self, job_id: str, on_event: Callable[[dict[str, Any]], None] = lambda event: None) -> None:
@@ -31,6 +31,7 @@ class ResultReader:
         self._error: Optional[dict[str, Any]] = None
         self._ended = False
         self.log: list[str] = []
+        self.phase = ""
 
     def feed(self, line: str) -> None:
         """Take one line of output."""
@@ -46,6 +47,8 @@ class ResultReader:
             self._result = event
         elif event["event"] == "error":
             self._error = event
+        elif event["event"] == "phase":
+            self.phase = str(event.get("phase"))
         elif event["event"] == "end":
             self._ended = True
         self._on_event(event)

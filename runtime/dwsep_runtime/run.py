@@ -5,85 +5,217 @@ from __future__ import annotations
 __all__ = ["harness_sha256", "run_job"]
 
 import hashlib
+import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from dwsep_runtime import __version__
 from dwsep_runtime.accuracy import accuracy, predict
-from dwsep_runtime.engines import load_engine
+from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
+from dwsep_runtime.cold_start import cold_start
+from dwsep_runtime.conditions import applied
+from dwsep_runtime.engines import Engine, allocate_engine, import_engine, load_engine
 from dwsep_runtime.errors import DwsepError, EngineError, InvalidModel
-from dwsep_runtime.job import SCHEMA_VERSION, Accuracy, Job, SingleStream
+from dwsep_runtime.interleaved import interleaved
+from dwsep_runtime.job import SCHEMA_VERSION, Job
+from dwsep_runtime.memory import limit_memory, peak_resident_bytes, reset_peak, resident_bytes
 from dwsep_runtime.model_file import sha256_of
-from dwsep_runtime.state import device_facts, device_state
-from dwsep_runtime.timing import single_stream
+from dwsep_runtime.operators.profile import profile_operators
+from dwsep_runtime.scenarios import (
+    ColdStart,
+    FirstInference,
+    Interleaved,
+    Offline,
+    ProfileOperators,
+    SingleStream,
+    Sustained,
+    Turns,
+)
+from dwsep_runtime.state import device_facts, device_state, yardstick_ns
+from dwsep_runtime.streams import first_inference, offline, single_stream, take_turns
+from dwsep_runtime.sustained import sustained
+from dwsep_runtime.verdict import judged
 
 Emit = Callable[[dict[str, Any]], None]
 
 
-def run_job(job: Job, emit: Emit) -> None:
+def run_job(job: Job, emit: Emit, lines: Iterable[str] = (), main_at_ns: Optional[int] = None) -> None:
     """Run a job and emit its events, ``result`` and ``end`` last.
 
     Args:
         job: what to do.
         emit: takes each event (JSON values).
+        lines: further input of the scenario, for taking turns.
+        main_at_ns: reading of the monotonic clock when this process's first line ran.
 
     Raises:
         DwsepError: the job cannot be done; nothing is emitted for it here.
     """
+
+    def say(event: dict[str, Any]) -> None:
+        emit({**event, "job": job.id})
+
+    def progress(done: int, total: int) -> None:
+        say({"event": "progress", "done": done, "total": total})
+
+    if isinstance(job.scenario, (ColdStart, Interleaved)):
+        conduct = _conduct(job, progress)
+        say({"event": "result", "schema_version": SCHEMA_VERSION, **_facts(), **conduct})
+    else:
+        say({"event": "result", "schema_version": SCHEMA_VERSION, **_facts(), **_run(job, say, progress, lines, main_at_ns)})
+    say({"event": "end"})
+
+
+def _facts() -> dict[str, Any]:
+    return {"runtime_version": __version__, "harness_sha256": harness_sha256(), "device": device_facts()}
+
+
+def _conduct(job: Job, progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """Run a scenario whose work is done by processes that it starts."""
+    scenario = job.scenario
+    before = device_state()
+    if isinstance(scenario, ColdStart):
+        _require_content(job)
+        measured = cold_start(job, scenario, progress)
+    elif isinstance(scenario, Interleaved):
+        measured = interleaved(scenario, progress)
+    return {
+        "scenario": job.to_json()["scenario"],
+        "measured": measured,
+        "state": {"before": before, "after": device_state()},
+    }
+
+
+def _run(
+    job: Job,
+    say: Emit,
+    progress: Callable[[int, int], None],
+    lines: Iterable[str],
+    main_at_ns: Optional[int],
+) -> dict[str, Any]:
+    """Run a scenario in this process."""
+    model = Path(job.model)
+    _require_content(job)
+    limit = job.memory_limit_bytes or device_facts()["memory_bytes"]
+    if limit is not None:
+        limit_memory(limit)
+    quick = isinstance(job.scenario, FirstInference)
+    before: dict[str, Any] = {} if quick else {**device_state(), "yardstick_ns": yardstick_ns()}
+    with applied(job.conditions) as records:
+        stages: dict[str, Any] = {"main_at_ns": main_at_ns}
+        memory: dict[str, Any] = {}
+        say({"event": "phase", "phase": "load"})
+        engine, version = _ready(job, model, stages, memory)
+        switches = _involuntary_switches()
+        peak_is_ours = reset_peak()
+        measured = _measure(job, engine, version, say, progress, lines)
+        stages["done_at_ns"] = time.monotonic_ns()
+        measured["involuntary_switches"] = _none_or_difference(_involuntary_switches(), switches)
+        memory["peak_bytes"] = peak_resident_bytes() if peak_is_ours else None
+        memory["arena_bytes"] = engine.arena_bytes()
+        memory["file_bytes"] = model.stat().st_size
+        after: dict[str, Any] = {} if quick else {**device_state(), "yardstick_ns": yardstick_ns()}
+    result = {
+        "engine": {
+            "name": job.engine,
+            "version": version,
+            "threads": job.settings.threads,
+            "batch": job.settings.batch,
+            "options": dict(job.settings.options),
+        },
+        "model": {
+            "sha256": job.sha256,
+            "manifest_sha256": job.manifest_sha256,
+            "bytes": memory["file_bytes"],
+            "inputs": [tensor.to_json() for tensor in engine.inputs],
+            "outputs": [tensor.to_json() for tensor in engine.outputs],
+        },
+        "scenario": job.to_json()["scenario"],
+        "stages": stages,
+        "memory": memory,
+        "measured": measured,
+        "conditions": records,
+        "state": {"before": before, "after": after},
+    }
+    return {**result, **judged(job, result)}
+
+
+def _require_content(job: Job) -> None:
     model = Path(job.model)
     if model.is_file() and sha256_of(model) != job.sha256:
         raise InvalidModel(
             f"{job.title} on the device is not the file that was asked for (its SHA-256 differs); push it again"
         )
-    emit({"event": "phase", "job": job.id, "phase": "load"})
-    before = device_state()
-    started = time.perf_counter_ns()
-    engine, version = load_engine(job.engine, model, job.threads, job.title)
-    load_ns = time.perf_counter_ns() - started
 
-    def progress(done: int, total: int) -> None:
-        emit({"event": "progress", "job": job.id, "done": done, "total": total})
 
+def _ready(job: Job, model: Path, stages: dict[str, Any], memory: dict[str, Any]) -> tuple[Engine, str]:
+    """Import, load and allocate, and keep the time and memory of each."""
+    clock = time.perf_counter_ns
+    begun = clock()
+    import_engine(job.engine)
+    imported = clock()
+    memory["before_load_bytes"] = resident_bytes()
+    loading = clock()
+    engine, version = load_engine(job.engine, model, job.settings, job.title)
+    loaded = clock()
+    allocate_engine(engine, job.engine, version, job.title)
+    allocated = clock()
+    memory["allocated_bytes"] = resident_bytes()
+    stages.update(import_ns=imported - begun, load_ns=loaded - loading, allocate_ns=allocated - loaded)
+    return engine, version
+
+
+def _measure(
+    job: Job,
+    engine: Engine,
+    version: str,
+    say: Emit,
+    progress: Callable[[int, int], None],
+    lines: Iterable[str],
+) -> dict[str, Any]:
     def phase(name: str) -> None:
-        emit({"event": "phase", "job": job.id, "phase": name})
+        say({"event": "phase", "phase": name})
 
     scenario = job.scenario
     try:
         if isinstance(scenario, SingleStream):
-            measured = single_stream(engine, scenario, on_phase=phase)
-        elif isinstance(scenario, Accuracy):
-            measured = accuracy(engine, scenario, on_progress=progress)
-        else:
-            measured = predict(engine, scenario, on_progress=progress)
+            return single_stream(engine, scenario, on_phase=phase)
+        if isinstance(scenario, Offline):
+            return offline(engine, job.settings.batch, scenario, on_phase=phase)
+        if isinstance(scenario, Sustained):
+            return sustained(engine, scenario, on_phase=phase)
+        if isinstance(scenario, FirstInference):
+            return first_inference(engine, scenario)
+        if isinstance(scenario, Turns):
+            return take_turns(engine, scenario, lines, say)
+        if isinstance(scenario, ProfileOperators):
+            return profile_operators(
+                Path(job.model), job.engine, job.settings, job.title, seconds=scenario.seconds, seed=scenario.seed
+            )
+        if isinstance(scenario, Accuracy):
+            return accuracy(engine, scenario, on_progress=progress)
+        if isinstance(scenario, Predict):
+            return predict(engine, scenario, on_progress=progress)
     except (DwsepError, MemoryError):
         raise
     except Exception as error:  # whatever an engine raises while running
         detail = " ".join(str(error).split())
         raise EngineError(f"engine {job.engine} {version} failed to run {job.title}: {detail}") from error
-    emit(
-        {
-            "event": "result",
-            "job": job.id,
-            "schema_version": SCHEMA_VERSION,
-            "runtime_version": __version__,
-            "harness_sha256": harness_sha256(),
-            "engine": {"name": job.engine, "version": version, "threads": job.threads},
-            "model": {
-                "sha256": job.sha256,
-                "manifest_sha256": job.manifest_sha256,
-                "bytes": model.stat().st_size,
-                "inputs": [tensor.to_json() for tensor in engine.inputs],
-                "outputs": [tensor.to_json() for tensor in engine.outputs],
-            },
-            "scenario": job.to_json()["scenario"],
-            "load_ns": load_ns,
-            "measured": measured,
-            "device": device_facts(),
-            "state": {"before": before, "after": device_state()},
-        }
-    )
-    emit({"event": "end", "job": job.id})
+    raise EngineError(f"scenario {scenario.name} is not run by this runtime")
+
+
+def _involuntary_switches() -> Optional[int]:
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _none_or_difference(later: Optional[int], earlier: Optional[int]) -> Optional[int]:
+    return None if later is None or earlier is None else later - earlier
 
 
 def harness_sha256() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RUNTIME_ARGUMENTS", "RUNTIME_ENVIRONMENT", "Completed", "finish", "run_in_process", "run_process"]
+__all__ = ["ERROR_LINES", "RUNTIME_ARGUMENTS", "RUNTIME_ENVIRONMENT", "Completed", "finish", "run_in_process", "run_process"]
 
 import contextlib
 import json
@@ -23,8 +23,8 @@ RUNTIME_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUTF8": "1"}
 """Set for every process of the runtime: onnxruntime 1.29 and later starts a telemetry uploader at import otherwise."""
 
 START = (
-    "import sys; sys.path = [folder for folder in sys.path if folder];"
-    "from dwsep_runtime.__main__ import main; sys.exit(main(['-']))"
+    "import time; begun = time.monotonic_ns(); import sys; sys.path = [folder for folder in sys.path if folder];"
+    "from dwsep_runtime.__main__ import main; sys.exit(main(['-'], begun))"
 )
 RUNTIME_ARGUMENTS = ("-c", START)
 """Arguments of a Python interpreter to run the job on standard input, no module taken from the working folder."""
@@ -123,7 +123,7 @@ def run_in_process(
     reader = ResultReader(job.id, on_event)
     completed = run_process(
         [sys.executable, *RUNTIME_ARGUMENTS],
-        stdin=json.dumps(job.to_json()),
+        stdin=f"{json.dumps(job.to_json())}\n",
         timeout=timeout,
         environment=RUNTIME_ENVIRONMENT,
         on_line=reader.feed,
@@ -137,14 +137,15 @@ def finish(job: Job, reader: ResultReader, completed: Completed) -> dict[str, An
         raise EngineCrashed(
             f"engine {job.engine} did not finish {job.title} in time and was ended; give a longer --timeout"
         )
+    last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "")
     if completed.returncode < 0:
-        raise EngineCrashed(
-            f"engine {job.engine} crashed on {job.title}: its process ended by {_signal_name(-completed.returncode)}"
-        )
+        name = _signal_name(-completed.returncode)
+        during = f" during {reader.phase}" if reader.phase else ""
+        because = f"; standard error ends: {last[:200]!r}" if last else ""
+        raise EngineCrashed(f"engine {job.engine} crashed on {job.title}{during}: its process ended by {name}{because}")
     try:
         result = reader.result()
     except ProtocolError as error:
-        last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "")
         raise ProtocolError(f"{error}; standard error ends: {last[:300]!r}" if last else str(error)) from error
     if completed.returncode:
         raise EngineCrashed(f"engine {job.engine} ended with exit code {completed.returncode} after {job.title}")

@@ -1,0 +1,113 @@
+"""Figures of latency from the raw samples of one or more processes."""
+
+from __future__ import annotations
+
+__all__ = ["PERCENTILES", "cold_start_figures", "latency_figures", "median_interval", "percentile_figures", "throughput_figures"]
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwsep_runtime.arrays import decode_array, encode_array
+from dwsep_runtime.percentiles import mean_interval, percentile, percentile_interval
+
+PERCENTILES = (50, 90, 95, 99)
+MILLISECOND = 1e6
+"""In nanoseconds."""
+
+CONFIDENCE = 0.95
+
+
+def percentile_figures(processes: Sequence[NDArray[Any]]) -> dict[str, Any]:
+    """Percentiles of inference times with 95 % intervals, in ms.
+
+    Args:
+        processes: samples of each process in ns, in the order they were taken.
+
+    Returns:
+        ``count``; ``pNN_ms`` and ``pNN_interval_ms`` (None where the samples do not bear one) for each of
+        ``PERCENTILES``; ``processes``, count and p50 of each; ``samples_ns``, all samples encoded in order.
+    """
+    together = np.concatenate(list(processes))
+    figures: dict[str, Any] = {"count": len(together)}
+    for q in PERCENTILES:
+        figures[f"p{q}_ms"] = percentile(together, q) / MILLISECOND
+        figures[f"p{q}_interval_ms"] = _milliseconds(percentile_interval(processes, q))
+    return {
+        **figures,
+        "processes": [{"count": len(one), "p50_ms": percentile(one, 50) / MILLISECOND} for one in processes],
+        "samples_ns": encode_array(together),
+    }
+
+
+def latency_figures(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What several processes of one run told: :func:`percentile_figures`, and how each of them went.
+
+    Args:
+        results: one a process, of a scenario that times inferences one by one.
+
+    Returns:
+        Besides the percentiles: ``warmups``, ``stages`` and ``states`` of each process, ``clock`` and
+        ``loop_ns_per_sample`` of the first, ``timed_seconds`` and ``measured_seconds`` together, ``ended_early``.
+    """
+    measured = [result["measured"] for result in results]
+    return {
+        **percentile_figures([decode_array(one["samples_ns"]) for one in measured]),
+        "warmups": [one.get("warmup") for one in measured],
+        "ended_early": any(one.get("ended_early") for one in measured),
+        "timed_seconds": sum(one["timed_seconds"] for one in measured),
+        "measured_seconds": sum(one["measured_seconds"] for one in measured),
+        "loop_ns_per_sample": measured[0]["loop_ns_per_sample"],
+        "clock": measured[0]["clock"],
+        "stages": [result["stages"] for result in results],
+        "states": [one["states"] for one in measured],
+    }
+
+
+def throughput_figures(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Samples a second of scenario offline, over all processes, with a 95 % interval."""
+    measured = [result["measured"] for result in results]
+    batch = measured[0]["batch"]
+    times = [decode_array(one["samples_ns"]) for one in measured]
+    interval = mean_interval(times)
+    mean = float(np.concatenate(times).mean())
+    return {
+        "batch": batch,
+        "samples_per_second": batch * 1e9 / mean,
+        "interval": None if interval is None else [batch * 1e9 / interval[1], batch * 1e9 / interval[0]],
+    }
+
+
+def cold_start_figures(measured: dict[str, Any]) -> dict[str, Any]:
+    """Median of each stage of scenario cold-start over its starts, with a 95 % interval, in ms."""
+    figures: dict[str, Any] = {"starts": len(measured["stages_ns"]["total"]), "file_cache": measured["file_cache"]}
+    for stage, times in measured["stages_ns"].items():
+        values = np.array(times, np.float64)
+        figures[stage] = {
+            "p50_ms": float(np.median(values)) / MILLISECOND,
+            "interval_ms": _milliseconds(median_interval(values)),
+            "samples_ns": times,
+        }
+    return figures
+
+
+def median_interval(values: NDArray[Any]) -> tuple[float, float] | None:
+    """95 % interval of the median of independent values: two of their order statistics; None for fewer than six.
+
+    Source: David and Nagaraja, "Order Statistics", section 7.1.
+    """
+    count = len(values)
+    beyond, left_out = 0.0, -1
+    while (beyond := beyond + math.comb(count, left_out + 1) / 2**count) <= (1 - CONFIDENCE) / 2:
+        left_out += 1
+    if left_out < 0:
+        return None
+    ordered = np.sort(values)
+    return float(ordered[left_out]), float(ordered[count - 1 - left_out])
+
+
+def _milliseconds(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [bound / MILLISECOND for bound in interval]
