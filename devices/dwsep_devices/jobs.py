@@ -13,6 +13,7 @@ from typing import Any
 
 from dwsep_devices.blobs import push_blob
 from dwsep_devices.device import Device
+from dwsep_runtime.engines import engine_kind
 from dwsep_runtime.job import Accuracy, Job, Scenario
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.protocol import ResultReader
@@ -46,6 +47,7 @@ def run_job(
         The ``result`` event of the run.
 
     Raises:
+        UnknownName: no engine has that name.
         DeviceError: the device failed.
         DwsepError: the run failed, with the error that it reported.
     """
@@ -64,7 +66,7 @@ def run_job(
     )
     reader = ResultReader(job.id, on_event)
     completed = device.run(
-        device.runtime_command,
+        device.runtime_command_for(engine_kind(engine).environment),
         stdin=json.dumps(job.to_json()),
         timeout=timeout,
         environment=device.runtime_environment,

@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from dwsep_runtime import __version__
 from dwsep_runtime.accuracy import accuracy, predict
-from dwsep_runtime.engines import load_engine
+from dwsep_runtime.engines import EngineSettings, allocate_engine, load_engine
 from dwsep_runtime.errors import DwsepError, EngineError, InvalidModel
 from dwsep_runtime.job import SCHEMA_VERSION, Accuracy, Job, SingleStream
 from dwsep_runtime.model_file import sha256_of
@@ -39,7 +39,8 @@ def run_job(job: Job, emit: Emit) -> None:
     emit({"event": "phase", "job": job.id, "phase": "load"})
     before = device_state()
     started = time.perf_counter_ns()
-    engine, version = load_engine(job.engine, model, job.threads, job.title)
+    engine, version = load_engine(job.engine, model, EngineSettings(threads=job.threads), job.title)
+    allocate_engine(engine, job.engine, version, job.title)
     load_ns = time.perf_counter_ns() - started
 
     def progress(done: int, total: int) -> None:
