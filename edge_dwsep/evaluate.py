@@ -49,7 +49,9 @@ class Evaluation:
 
 
 def engines_of(artifact: Artifact, wanted: Sequence[str]) -> list[str]:
-    """Engines to run an artifact with: those wanted that run its format, or all that do if none is wanted.
+    """Engines to run an artifact with: those wanted that run its format.
+
+    If none is wanted, all that run it in the runtime's own environment.
 
     Raises:
         UnknownName: no engine has a wanted name.
@@ -59,7 +61,7 @@ def engines_of(artifact: Artifact, wanted: Sequence[str]) -> list[str]:
         if name not in ENGINES:
             raise UnknownName("engine", name, ENGINES)
     able = [name for name, kind in ENGINES.items() if kind.format == artifact.format]
-    chosen = [name for name in able if not wanted or name in wanted]
+    chosen = [name for name in able if name in wanted or not (wanted or ENGINES[name].environment)]
     if not chosen:
         raise InvalidInput(
             f"{artifact.file.name} is .{artifact.format}, which {', '.join(wanted)} does not run; "

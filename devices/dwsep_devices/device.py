@@ -23,12 +23,19 @@ class Device(Protocol):
         """Folder on the device that is ours; everything pushed lies below it."""
 
     @property
-    def runtime_command(self) -> Sequence[str]:
-        """Program and arguments on the device that run a job given on standard input."""
-
-    @property
     def runtime_environment(self) -> Mapping[str, str]:
         """Variables that every process of the runtime needs on the device."""
+
+    def runtime_command_for(self, environment: str) -> Sequence[str]:
+        """Program and arguments on the device that run a job given on standard input.
+
+        Args:
+            environment: name of the environment of packages to run it in, which is made if it is not there;
+                empty for the runtime's own.
+
+        Raises:
+            DeviceError: the environment could not be made.
+        """
 
     def run(
         self,

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from dwsep_devices.environments import environment_command, is_met_here
 from dwsep_devices.errors import PermanentDeviceError, TransientDeviceError
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.spawn import RUNTIME_ARGUMENTS, RUNTIME_ENVIRONMENT, Completed, run_process
@@ -19,7 +20,6 @@ class LocalDevice:
     """See :class:`dwsep_devices.device.Device`; files lie in a temporary folder that :meth:`close` removes."""
 
     name = "local"
-    runtime_command: Sequence[str] = (sys.executable, *RUNTIME_ARGUMENTS)
     runtime_environment: Mapping[str, str] = RUNTIME_ENVIRONMENT
 
     def __init__(self) -> None:
@@ -31,6 +31,12 @@ class LocalDevice:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="edge-dwsep-local-"))
         return str(self._folder)
+
+    def runtime_command_for(self, environment: str) -> Sequence[str]:
+        """This Python, or that of an environment which this Python does not meet itself; see the protocol."""
+        if not environment or is_met_here(environment):
+            return (sys.executable, *RUNTIME_ARGUMENTS)
+        return environment_command(environment)
 
     def run(
         self,

@@ -114,8 +114,8 @@ def test_accuracy_is_counted_on_the_device_and_progress_is_told(
 def test_the_runtime_imports_no_tensorflow_and_disables_telemetry(engine_and_model: tuple[str, Path]) -> None:
     engine, file = engine_and_model
     code = (
-        "import json, os, sys; from pathlib import Path; from dwsep_runtime.engines import load_engine;"
-        f"load_engine({engine!r}, Path({str(file)!r}), 1, 'm');"
+        "import json, os, sys; from pathlib import Path; from dwsep_runtime.engines import EngineSettings, load_engine;"
+        f"load_engine({engine!r}, Path({str(file)!r}), EngineSettings(), 'm');"
         "ours = ('tensorflow', 'keras', 'click', 'rich', 'onnx', 'edge_dwsep', 'dwsep_export', 'dwsep_devices');"
         "print(json.dumps([[name for name in ours if name in sys.modules], os.environ.get('ORT_DISABLE_TELEMETRY')]))"
     )
@@ -333,11 +333,9 @@ class TestLocalDevice:
 
 def test_a_process_that_prints_nonsense_delivers_no_result(tmp_path: Path) -> None:
     class Babbling(LocalDevice):
-        runtime_command = (
-            sys.executable,
-            "-c",
-            "import sys; print('{\"event\": \"result\"}'); print('hello'); sys.exit('no reason')",
-        )
+        def runtime_command_for(self, environment: str) -> list[str]:  # noqa: ARG002
+            code = "import sys; print('{\"event\": \"result\"}'); print('hello'); sys.exit('no reason')"
+            return [sys.executable, "-c", code]
 
     file = tmp_path / "small.tflite"
     file.write_bytes(small_tflite())

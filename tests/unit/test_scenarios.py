@@ -38,6 +38,12 @@ class FakeEngine:
         self.outputs = (Tensor("y", (1, side * side), dtype, scale),)
         self.fed: list[Any] = []
 
+    def allocate(self) -> None:
+        pass
+
+    def arena_bytes(self) -> int | None:
+        return None
+
     def set_inputs(self, arrays: list[Any]) -> None:
         self.fed = arrays
 

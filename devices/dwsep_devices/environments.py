@@ -1,0 +1,242 @@
+"""Environments of packages on this machine, for engines that cannot live in the runtime's own.
+
+An environment lies in the user's cache folder, named by a hash of what makes it up. pip makes it when it is first asked
+for; it is built beside its place and renamed into it, so it is whole or absent.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ENVIRONMENTS", "EnvironmentKind", "cache_folder", "environment_command", "is_met_here", "provision"]
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dwsep_runtime
+from dwsep_devices.errors import DeviceError, PermanentDeviceError, TransientDeviceError
+from dwsep_runtime.errors import UnknownName
+from dwsep_runtime.run import harness_sha256
+from dwsep_runtime.spawn import RUNTIME_ARGUMENTS, Completed, run_process
+
+PROBE_SECONDS = 60.0
+BUILD_SECONDS = 900.0
+
+PIP_OPTIONS = ("--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet")
+OFF = ("CONSTRAINT", "BUILD_CONSTRAINT", "DRY_RUN", "NO_BINARY", "PREFIX", "PYTHON", "REQUIREMENT", "ROOT", "TARGET")
+PIP_ENVIRONMENT = {f"PIP_{name}": "" for name in (*OFF, "USER")}
+"""Settings of the user's pip that would put other packages into the environment, or put them elsewhere; the rest
+(index, proxy, certificates) holds."""
+
+
+@dataclass(frozen=True)
+class EnvironmentKind:
+    """What an environment is made of.
+
+    Attributes:
+        requirements: every package that is installed, each ``name==version``.
+        pythons: versions of Python that all of them have wheels for, the preferred one first.
+    """
+
+    requirements: tuple[str, ...]
+    pythons: tuple[tuple[int, int], ...]
+
+
+ENVIRONMENTS: dict[str, EnvironmentKind] = {
+    "tflite-runtime": EnvironmentKind(("numpy==1.26.4", "tflite-runtime==2.14.0"), ((3, 11), (3, 10), (3, 9))),
+}
+"""The environments by the names that ``dwsep_runtime.engines.ENGINES`` uses."""
+
+
+def environment_command(name: str) -> list[str]:
+    """Program and arguments that run a job given on standard input in an environment, which is made if need be.
+
+    Raises:
+        UnknownName: no environment has that name.
+        DeviceError: it could not be made.
+    """
+    python = provision(name)
+    sources = _runtime_sources()
+    # Isolated (-I), it sees the packages of its environment and these sources; whatever PYTHONPATH leads to stays out.
+    start = f"import sys; sys.path.insert(0, {str(sources)!r}); {RUNTIME_ARGUMENTS[-1]}"
+    return [str(python), "-I", "-X", "utf8", *RUNTIME_ARGUMENTS[:-1], start]
+
+
+def is_met_here(name: str) -> bool:
+    """Whether the packages of an environment are installed in the one that this process runs in.
+
+    A package counts in any release of the same major version. Nothing is imported to find out.
+
+    Raises:
+        UnknownName: no environment has that name.
+    """
+    return all(_is_installed(requirement) for requirement in _kind(name).requirements)
+
+
+def provision(name: str) -> Path:
+    """Make an environment on this machine, unless it is there.
+
+    Returns:
+        Its Python.
+
+    Raises:
+        UnknownName: no environment has that name.
+        TransientDeviceError: the package index could not be reached.
+        PermanentDeviceError: no suitable Python is installed here, or the environment could not be made.
+    """
+    kind = _kind(name)
+    candidates = list(_candidates(kind))
+    for _, version in candidates:
+        made = _python_of(_folder(kind, version))
+        if made.exists():
+            return made
+    for python, version in candidates:
+        if _can_build(python):
+            return _built(name, kind, python, _folder(kind, version))
+    wanted = [f"{major}.{minor}" for major, minor in kind.pythons]
+    raise PermanentDeviceError(
+        f"local: environment {name} needs Python {', '.join(wanted[:-1])} or {wanted[-1]} with venv and ensurepip; "
+        f"this is Python {platform.python_version()}, and the PATH has no other that does; install one "
+        f"(Debian: python{wanted[0]}-venv)"
+    )
+
+
+def cache_folder() -> Path:
+    """Where this toolchain may keep what it can make again (XDG Base Directory Specification 0.8).
+
+    Raises:
+        PermanentDeviceError: the user has no home.
+    """
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
+    except RuntimeError as error:
+        raise PermanentDeviceError("local: there is no home folder to keep a cache in; set XDG_CACHE_HOME") from error
+    return base / "edge-dwsep"
+
+
+def _kind(name: str) -> EnvironmentKind:
+    if name not in ENVIRONMENTS:
+        raise UnknownName("environment", name, ENVIRONMENTS)
+    return ENVIRONMENTS[name]
+
+
+def _is_installed(requirement: str) -> bool:
+    package, _, version = requirement.partition("==")
+    try:
+        installed = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return installed.split(".")[0] == version.split(".")[0]
+
+
+def _candidates(kind: EnvironmentKind) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Pythons by the names that they have on the PATH, this one before the others, with their versions."""
+    here = (sys.version_info.major, sys.version_info.minor)
+    if here in kind.pythons and sys.implementation.name == "cpython":
+        yield sys.executable, here
+    for major, minor in kind.pythons:
+        found = shutil.which(f"python{major}.{minor}")
+        if found:
+            yield found, (major, minor)
+
+
+def _can_build(python: str) -> bool:
+    """Whether a Python starts, which a version manager's placeholder does not, and has what makes environments."""
+    with contextlib.suppress(OSError):
+        return run_process([python, "-I", "-c", "import venv, ensurepip"], timeout=PROBE_SECONDS).returncode == 0
+    return False
+
+
+def _folder(kind: EnvironmentKind, version: tuple[int, int]) -> Path:
+    parts = (*kind.requirements, f"cpython {version[0]}.{version[1]}", platform.machine())
+    return cache_folder() / "environments" / hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _python_of(folder: Path) -> Path:
+    return folder / "bin" / "python"
+
+
+def _built(name: str, kind: EnvironmentKind, python: str, folder: Path) -> Path:
+    part = folder.with_name(f"{folder.name}.part")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.with_name(f"{folder.name}.lock")):
+            if not _python_of(folder).exists():
+                _discard(folder, part)  # of a Python that is gone, and of a process that was killed
+                try:
+                    _make(name, kind, python, part)
+                    part.rename(folder)
+                finally:
+                    _discard(part)
+    except OSError as error:
+        raise PermanentDeviceError(
+            f"local: environment {name} could not be made in {folder.parent}: {error.strerror}"
+        ) from error
+    return _python_of(folder)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that ends with this process, however it ends."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _discard(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make(name: str, kind: EnvironmentKind, python: str, folder: Path) -> None:
+    made = run_process([python, "-I", "-m", "venv", str(folder)], timeout=BUILD_SECONDS)
+    _require_done(name, "venv", made)
+    pip = [str(_python_of(folder)), "-I", "-m", "pip", "install", *PIP_OPTIONS, *kind.requirements]
+    _require_done(name, "pip", run_process(pip, timeout=BUILD_SECONDS, environment=PIP_ENVIRONMENT))
+
+
+def _require_done(name: str, program: str, completed: Completed) -> None:
+    if completed.timed_out:
+        raise TransientDeviceError(f"local: environment {name} could not be made: {program} took too long; try again")
+    if completed.returncode:
+        raise _failure(name, program, completed.errors)
+
+
+def _failure(name: str, program: str, errors: Sequence[str]) -> DeviceError:
+    said = [line.strip() for line in errors if line.strip()]
+    told = [line for line in said if line.startswith("ERROR: ")] or said or ["it gave no reason"]
+    reason = told[-1].removeprefix("ERROR: ")
+    if any("connection broken" in line for line in said):
+        return TransientDeviceError(
+            f"local: environment {name} could not be made: the package index cannot be reached ({program}: {reason}); "
+            "try again when this machine is connected"
+        )
+    return PermanentDeviceError(f"local: environment {name} could not be made: {program}: {reason}")
+
+
+def _runtime_sources() -> Path:
+    """A folder that holds the runtime's sources and nothing else, so that no other package comes with them."""
+    package = Path(dwsep_runtime.__file__).parent
+    folder = cache_folder() / "runtime" / harness_sha256()
+    part = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.part")
+    try:
+        if not folder.exists():
+            shutil.copytree(package, part / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+            part.rename(folder)
+    except OSError as error:
+        if not folder.exists():  # otherwise another process was faster, and its copy is the same
+            raise PermanentDeviceError(
+                f"local: the runtime could not be copied to {folder}: {error.strerror}"
+            ) from error
+    finally:
+        _discard(part)
+    return folder
