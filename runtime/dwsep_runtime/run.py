@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["harness_sha256", "run_job"]
 
 import hashlib
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,10 +32,10 @@ from dwsep_runtime.scenarios import (
     Sustained,
     Turns,
 )
-from dwsep_runtime.state import device_facts, device_state, yardstick_ns
+from dwsep_runtime.state import device_facts, device_state
 from dwsep_runtime.streams import first_inference, offline, single_stream, take_turns
 from dwsep_runtime.sustained import sustained
-from dwsep_runtime.verdict import judged
+from dwsep_runtime.witness import judged
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -61,10 +60,11 @@ def run_job(job: Job, emit: Emit, lines: Iterable[str] = (), main_at_ns: Optiona
         say({"event": "progress", "done": done, "total": total})
 
     if isinstance(job.scenario, (ColdStart, Interleaved)):
-        conduct = _conduct(job, progress)
-        say({"event": "result", "schema_version": SCHEMA_VERSION, **_facts(), **conduct})
+        conducted = _conduct(job, progress)
+        say({"event": "result", "schema_version": SCHEMA_VERSION, **_facts(), **conducted})
     else:
-        say({"event": "result", "schema_version": SCHEMA_VERSION, **_facts(), **_run(job, say, progress, lines, main_at_ns)})
+        ran = _run(job, say, progress, lines, main_at_ns)
+        say({"event": "result", "schema_version": SCHEMA_VERSION, **_facts(), **ran})
     say({"event": "end"})
 
 
@@ -102,21 +102,19 @@ def _run(
     if limit is not None:
         limit_memory(limit)
     quick = isinstance(job.scenario, FirstInference)
-    before: dict[str, Any] = {} if quick else {**device_state(), "yardstick_ns": yardstick_ns()}
+    before: dict[str, Any] = {} if quick else device_state()
     with applied(job.conditions) as records:
         stages: dict[str, Any] = {"main_at_ns": main_at_ns}
         memory: dict[str, Any] = {}
         say({"event": "phase", "phase": "load"})
         engine, version = _ready(job, model, stages, memory)
-        switches = _involuntary_switches()
         peak_is_ours = reset_peak()
         measured = _measure(job, engine, version, say, progress, lines)
         stages["done_at_ns"] = time.monotonic_ns()
-        measured["involuntary_switches"] = _none_or_difference(_involuntary_switches(), switches)
         memory["peak_bytes"] = peak_resident_bytes() if peak_is_ours else None
         memory["arena_bytes"] = engine.arena_bytes()
         memory["file_bytes"] = model.stat().st_size
-        after: dict[str, Any] = {} if quick else {**device_state(), "yardstick_ns": yardstick_ns()}
+        after: dict[str, Any] = {} if quick else device_state()
     result = {
         "engine": {
             "name": job.engine,
@@ -139,7 +137,7 @@ def _run(
         "conditions": records,
         "state": {"before": before, "after": after},
     }
-    return {**result, **judged(job, result)}
+    return {**result, **judged(result, device_facts()["cores"], getattr(job.scenario, "min_samples", 1))}
 
 
 def _require_content(job: Job) -> None:
@@ -204,18 +202,6 @@ def _measure(
         detail = " ".join(str(error).split())
         raise EngineError(f"engine {job.engine} {version} failed to run {job.title}: {detail}") from error
     raise EngineError(f"scenario {scenario.name} is not run by this runtime")
-
-
-def _involuntary_switches() -> Optional[int]:
-    try:
-        import resource
-    except ImportError:
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-
-
-def _none_or_difference(later: Optional[int], earlier: Optional[int]) -> Optional[int]:
-    return None if later is None or earlier is None else later - earlier
 
 
 def harness_sha256() -> str:

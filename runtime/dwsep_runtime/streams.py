@@ -15,6 +15,7 @@ from dwsep_runtime.percentiles import relative_half_width
 from dwsep_runtime.scenarios import FirstInference, Offline, SingleStream, Turns
 from dwsep_runtime.steady import warm_up
 from dwsep_runtime.timing import Clock, TimedLoop, clock_facts, random_inputs, summary_of_loop
+from dwsep_runtime.witness import Witness
 
 PRECISION_SECONDS = 0.5
 """How often the interval is looked at for an early end, and the least that is measured before one."""
@@ -45,10 +46,17 @@ def single_stream(
     warmup = warm_up(engine.invoke, scenario.max_warmup_seconds, clock)
     facts = clock_facts(clock)
     on_phase("measure")
+    witness = Witness()
     loop = TimedLoop(engine.invoke, clock)
     narrow = _NarrowEnough(scenario)
     loop.run(lambda it: _minimums_met(it, 1, scenario.min_samples, scenario.min_seconds) or narrow(it))
-    return {**summary_of_loop(loop), "warmup": warmup.to_json(), "clock": facts, "ended_early": narrow.reached}
+    return {
+        **summary_of_loop(loop),
+        "witness": witness.told(),
+        "warmup": warmup.to_json(),
+        "clock": facts,
+        "ended_early": narrow.reached,
+    }
 
 
 def offline(
@@ -65,10 +73,12 @@ def offline(
     warmup = warm_up(engine.invoke, scenario.max_warmup_seconds, clock)
     facts = clock_facts(clock)
     on_phase("measure")
+    witness = Witness()
     loop = TimedLoop(engine.invoke, clock)
     loop.run(lambda it: _minimums_met(it, batch, scenario.min_samples, scenario.min_seconds))
     return {
         **summary_of_loop(loop),
+        "witness": witness.told(),
         "warmup": warmup.to_json(),
         "clock": facts,
         "batch": batch,

@@ -13,6 +13,7 @@ from dwsep_runtime.scenarios import Sustained
 from dwsep_runtime.state import quick_state
 from dwsep_runtime.steady import change_point
 from dwsep_runtime.timing import Clock, TimedLoop, clock_facts, random_inputs, summary_of_loop
+from dwsep_runtime.witness import Witness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +45,7 @@ def sustained(
     facts = clock_facts(clock)
     on_phase("measure")
     engine.invoke()
+    witness = Witness()
     loop = TimedLoop(engine.invoke, clock, poll)
     edges = [0]
 
@@ -63,6 +65,7 @@ def sustained(
     medians = np.array([window["p50_ns"] for window in windows])
     return {
         **summary_of_loop(loop),
+        "witness": witness.told(),
         "clock": facts,
         "windows": windows,
         "throttling": throttling_begins([window["begin_s"] for window in windows], medians, loop.states),

@@ -13,6 +13,7 @@ __all__ = [
     "engine_kind",
     "engine_options",
     "engines_for",
+    "import_engine",
     "load_engine",
     "require_options",
 ]
@@ -110,6 +111,22 @@ def require_options(name: str, options: Mapping[str, str]) -> None:
             )
 
 
+def import_engine(name: str) -> str:
+    """Import an engine's package, which takes a good part of a start; returns its version.
+
+    Raises:
+        UnknownName: no engine has that name.
+        EngineUnavailable: the package is not installed.
+    """
+    kind = engine_kind(name)
+    module: Any = importlib.import_module(kind.module)
+    try:
+        version: str = module.version()
+    except ImportError as error:
+        raise EngineUnavailable(f"engine {name} needs {kind.package}, which is not installed: {error}") from error
+    return version
+
+
 def load_engine(name: str, model: Path, settings: EngineSettings, title: str) -> tuple[Engine, str]:
     """Load a model into an engine; :func:`allocate_engine` is the next step.
 
@@ -135,11 +152,8 @@ def load_engine(name: str, model: Path, settings: EngineSettings, title: str) ->
         usable = ", ".join(engines_for(model))
         raise InvalidInput(f"engine {name} runs .{kind.format} files, received {title}; engines for it: {usable}")
     require_options(name, settings.options)
+    version = import_engine(name)
     module: Any = importlib.import_module(kind.module)
-    try:
-        version: str = module.version()
-    except ImportError as error:
-        raise EngineUnavailable(f"engine {name} needs {kind.package}, which is not installed: {error}") from error
     try:
         engine: Engine = module.load(str(model), settings)
     except (DwsepError, MemoryError):
