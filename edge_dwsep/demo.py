@@ -27,7 +27,7 @@ from edge_dwsep.results import new_results, write_results
 
 CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
 DATA = "fashion-mnist-sample"
-LATENCY = LatencySettings(min_samples=1024, min_seconds=1.0, warmup_seconds=0.3)
+LATENCY = LatencySettings(min_samples=1024, min_seconds=1.0, processes=1, max_warmup_seconds=0.6)
 REFERENCE = "keras float32"
 
 
@@ -49,7 +49,7 @@ def run_demo(folder: Path, command: str, on_step: Callable[[str], None] = lambda
         on_step("load the checkpoint")
     source = open_model(CHECKPOINT)
     data = open_data(DATA)
-    results = new_results(command, {**asdict(LATENCY), "data": DATA}, LocalDevice.name)
+    results = new_results(command, {**LATENCY.to_json(), "data": DATA}, LocalDevice.name)
     results["model"] = {**asdict(source.facts), "labels": list(source.labels)}
     results["data"] = {"name": data.evaluation.name, "count": len(data.evaluation), "sha256": data.evaluation.sha256}
     failed: list[tuple[Recipe, DwsepError]] = []
@@ -74,7 +74,9 @@ def run_demo(folder: Path, command: str, on_step: Callable[[str], None] = lambda
     device = LocalDevice()
     try:
         with evaluation_files(data.evaluation) as files:
-            what = Evaluation(LATENCY, AccuracySettings(), files, (REFERENCE, expected))
+            what = Evaluation(
+                latency=LATENCY, accuracy=AccuracySettings(), files=files, reference=(REFERENCE, expected)
+            )
             evaluate(device, plan, what, results, on_step)
     finally:
         device.close()

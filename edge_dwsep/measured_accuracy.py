@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dwsep_devices import Device, run_job
+from dwsep_devices import Device, Setup, run_job
 from dwsep_export import Artifact
 from dwsep_runtime.arrays import decode_array
-from dwsep_runtime.job import Accuracy
+from dwsep_runtime.accuracy_scenarios import Accuracy
+from dwsep_runtime.engines.protocol import EngineSettings
 from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.shares import wilson_interval
 from edge_dwsep.datasets.labelled import LabelledImages
@@ -86,8 +87,7 @@ def measure_accuracy(
         artifact.file,
         engine,
         Accuracy(str(files.images), str(files.labels), preprocessing, label_offset),
-        threads=settings.threads,
-        manifest_sha256=artifact.manifest_sha256,
+        Setup(EngineSettings(threads=settings.threads), manifest_sha256=artifact.manifest_sha256),
         timeout=settings.timeout,
     )
     measured = result["measured"]

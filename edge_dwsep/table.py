@@ -92,7 +92,7 @@ def print_sustained(screen: Console, run: Mapping[str, Any]) -> None:
     screen.print(Text(f"\n{run['variant']} on {run['engine']}, over time"))
     shown = windows[:: -(-len(windows) // 12)]
     columns: list[Column] = [
-        ("from s", "right", True, lambda window: f"{window['begin_s']:.0f}"),
+        ("from s", "right", True, lambda window: f"{window['begin_s']:g}"),
         ("p50 ms", "right", True, lambda window: milliseconds(window["p50_ns"] / 1e6)),
         ("p90 ms", "right", True, lambda window: milliseconds(window["p90_ns"] / 1e6)),
         ("inferences", "right", True, lambda window: f"{window['count']}"),

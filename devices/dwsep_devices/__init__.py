@@ -3,7 +3,7 @@
 from dwsep_devices.blobs import push_blob
 from dwsep_devices.device import Device
 from dwsep_devices.errors import DeviceError, PermanentDeviceError, TransientDeviceError
-from dwsep_devices.jobs import run_job
+from dwsep_devices.jobs import Setup, prepared, run_job, start
 from dwsep_devices.local import LocalDevice
 from dwsep_devices.registry import DEVICES, open_device
 
@@ -13,8 +13,11 @@ __all__ = [
     "DeviceError",
     "LocalDevice",
     "PermanentDeviceError",
+    "Setup",
     "TransientDeviceError",
     "open_device",
+    "prepared",
     "push_blob",
     "run_job",
+    "start",
 ]

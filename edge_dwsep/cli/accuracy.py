@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["accuracy"]
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -62,4 +63,4 @@ def accuracy(
     preprocessing = preprocessing_from(scale, offset, pad=pad)
     with evaluation_files(open_data(data).evaluation) as files:
         what = Evaluation(accuracy=settings, files=files, preprocessing=preprocessing, label_offset=label_offset)
-        return measure_and_show("accuracy", artifacts, device, engines, what, settings, output, as_json)
+        return measure_and_show("accuracy", artifacts, device, engines, what, asdict(settings), output, as_json)

@@ -15,7 +15,8 @@ import numpy as np
 from dwsep_export.errors import BrokenPromise
 from dwsep_export.manifest import Parity
 from dwsep_export.recipe import Format, Recipe, Scheme
-from dwsep_runtime.job import Job, Predict
+from dwsep_runtime.accuracy_scenarios import Predict
+from dwsep_runtime.job import Job
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.spawn import run_in_process

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from dwsep_runtime.arrays import encode_array
 from dwsep_runtime.engines.protocol import Engine
 from dwsep_runtime.errors import EngineError, InvalidInput
-from dwsep_runtime.job import Accuracy, Predict
+from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
 from dwsep_runtime.preprocessing import Preprocessing
 
 if TYPE_CHECKING:

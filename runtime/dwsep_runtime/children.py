@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Child"]
 
+import contextlib
 import json
 import subprocess
 import tempfile
@@ -57,18 +58,19 @@ class Child:
     ) -> None:
         if self._process.poll() is None:
             self._process.kill()
-        self._process.communicate()
-        self._errors.close()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._errors):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
 
     def say(self, line: str) -> None:
         """Give it a line of input."""
         pipe = self._process.stdin
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended; what it said at its end tells more
             if pipe is not None:
                 pipe.write(f"{line}\n")
                 pipe.flush()
-        except BrokenPipeError:  # it has ended; what it said at its end tells more
-            pass
 
     def wait_for(self, event: str) -> dict[str, Any]:
         """Read its output up to the next event of a kind.
@@ -90,11 +92,9 @@ class Child:
         Raises:
             DwsepError: as :func:`dwsep_runtime.spawn.finish`.
         """
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            try:
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
-            except BrokenPipeError:
-                pass
         for line in self._process.stdout or ():
             self._reader.feed(line)
         returncode = self._process.wait()

@@ -81,11 +81,8 @@ def _conduct(job: Job, progress: Callable[[int, int], None]) -> dict[str, Any]:
         measured = cold_start(job, scenario, progress)
     elif isinstance(scenario, Interleaved):
         measured = interleaved(scenario, progress)
-    return {
-        "scenario": job.to_json()["scenario"],
-        "measured": measured,
-        "state": {"before": before, "after": device_state()},
-    }
+    result = {"measured": measured, "state": {"before": before, "after": device_state()}}
+    return {"scenario": job.to_json()["scenario"], **result, **judged(result, device_facts()["cores"])}
 
 
 def _run(

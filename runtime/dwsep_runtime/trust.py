@@ -90,7 +90,7 @@ class Circumstances:
     """What was seen around the timed inferences; None where the device does not tell.
 
     Attributes:
-        samples: nanoseconds of each inference, int64 (count,), in order.
+        samples: nanoseconds of each inference, int64 (count,), in order; None where others timed them.
         min_samples: inferences that were asked for at least.
         threads: of the engine.
         cores: that the process may use.
@@ -108,7 +108,7 @@ class Circumstances:
         conditions: what became of the conditions asked for.
     """
 
-    samples: NDArray[Any]
+    samples: Optional[NDArray[Any]] = None
     min_samples: int = MIN_SAMPLES
     threads: int = 1
     cores: int = 1
@@ -221,14 +221,15 @@ def _near(logs: NDArray[Any], centres: NDArray[Any], gap: float) -> NDArray[Any]
 
 
 def _findings(seen: Circumstances) -> Iterator[_Finding]:
-    if not len(seen.samples):
+    if seen.samples is not None and not len(seen.samples):
         yield _Finding("no inference was timed", fatal=True)
         return
     yield from _of_throttling(seen)
     yield from _of_speed(seen)
     yield from _of_others(seen)
-    yield from _of_clock(seen)
-    yield from _of_samples(seen)
+    if seen.samples is not None:
+        yield from _of_clock(seen, seen.samples)
+        yield from _of_samples(seen, seen.samples)
     for record in seen.conditions:
         if not record["done"]:
             yield _Finding(f"{record['condition']} {record['asked']} was asked and not had: {record['said']}")
@@ -278,13 +279,13 @@ def _of_others(seen: Circumstances) -> Iterator[_Finding]:
         yield _Finding(f"another virtual machine took {_percent(stolen / ticks)} of the processor's time")
 
 
-def _of_clock(seen: Circumstances) -> Iterator[_Finding]:
+def _of_clock(seen: Circumstances, samples: NDArray[Any]) -> Iterator[_Finding]:
     import numpy as np
 
     drift = abs(seen.clock_drift_ppm or 0.0)
     if drift > DRIFT_PPM:
         yield _Finding(f"the clock was being set: it ran {drift:.0f} ppm off", fatal=drift > WRONG_DRIFT_PPM)
-    median = float(np.median(seen.samples))
+    median = float(np.median(samples))
     for what, error_ns in (
         ("one step of the clock", seen.resolution_ns),
         ("timing nothing", seen.loop_overhead_ns),
@@ -294,15 +295,15 @@ def _of_clock(seen: Circumstances) -> Iterator[_Finding]:
             yield _Finding(f"{what} takes {share} the median inference", fatal=error_ns > TOO_COARSE * median)
 
 
-def _of_samples(seen: Circumstances) -> Iterator[_Finding]:
-    count = len(seen.samples)
+def _of_samples(seen: Circumstances, samples: NDArray[Any]) -> Iterator[_Finding]:
+    count = len(samples)
     if count < seen.min_samples:
         yield _Finding(f"time ran out after {count} of {seen.min_samples} inferences")
     if count < MIN_SAMPLES:
         yield _Finding(f"too few inferences for an interval ({count}, {MIN_SAMPLES} are needed)")
     if seen.steady is False:
         yield _Finding("inference times never became steady in warm-up")
-    modes = bimodal(seen.samples)
+    modes = bimodal(samples)
     if modes and modes[1] - modes[0] > RESOLVED_STEPS * (seen.resolution_ns or 0):
         fast, slow, share = modes
         yield _Finding(

@@ -35,17 +35,18 @@ class Witness:
         }
 
 
-def judged(result: dict[str, Any], cores: int, min_samples: int) -> dict[str, list[str]]:
+def judged(result: dict[str, Any], cores: int, min_samples: int = 1) -> dict[str, list[str]]:
     """What a result says about itself: ``doubts``, and ``invalid``, reasons for which it is no measurement.
 
     Args:
-        result: of a scenario that timed inferences; for others there is nothing to judge.
+        result: of a scenario; of one that timed no inferences in this process only the device's state is judged.
         cores: that the process may use.
         min_samples: inferences that were asked for.
     """
     measured = result["measured"]
     if "samples_ns" not in measured:
-        return {"doubts": [], "invalid": []}
+        around = Circumstances(cores=cores, before=result["state"]["before"], after=result["state"]["after"])
+        return {"doubts": doubts(around), "invalid": invalid(around)}
     before, after = measured["witness"]["yardstick_ns"]
     seen = Circumstances(
         samples=decode_array(measured["samples_ns"]),

@@ -1,0 +1,1 @@
+def profile_operators(*a, **k): return {}
