@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["PERCENTILES", "cold_start_figures", "latency_figures", "median_interval", "percentile_figures", "throughput_figures"]
+__all__ = [
+    "PERCENTILES",
+    "cold_start_figures",
+    "latency_figures",
+    "median_interval",
+    "percentile_figures",
+    "throughput_figures",
+]
 
 import math
 from collections.abc import Sequence

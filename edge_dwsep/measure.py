@@ -18,6 +18,7 @@ from dwsep_runtime.scenarios import MODES, ColdStart, Offline, ProfileOperators,
 from edge_dwsep.latency import cold_start_figures, latency_figures, throughput_figures
 from edge_dwsep.results import circumstances
 
+
 @dataclass(frozen=True)
 class LatencySettings:
     """What to measure of latency, how long, and under which conditions.

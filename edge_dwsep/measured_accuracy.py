@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from dwsep_devices import Device, Setup, run_job
 from dwsep_export import Artifact
-from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.accuracy_scenarios import Accuracy
+from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.engines.protocol import EngineSettings
 from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.shares import wilson_interval

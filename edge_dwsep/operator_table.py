@@ -1,1 +1,2 @@
-def print_operators(*a): pass
+def print_operators(*a):
+    pass

@@ -110,7 +110,7 @@ def run_job(
     model: Path,
     engine: str,
     scenario: Scenario,
-    setup: Setup = Setup(),  # noqa: B008  # frozen
+    setup: Setup = Setup(),  # frozen
     *,
     timeout: float,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,

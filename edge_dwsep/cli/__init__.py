@@ -24,6 +24,7 @@ from edge_dwsep.cli.lazy import LazyGroup
 DEBUG = "--debug"
 DEBUG_VARIABLE = "EDGE_DWSEP_DEBUG"
 
+
 @click.group(
     cls=LazyGroup,
     commands_at={

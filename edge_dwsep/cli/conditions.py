@@ -19,7 +19,9 @@ def conditions_options(function: Function) -> Function:
     """Adds ``--pin``, ``--governor``, ``--cool-down`` and ``--priority``."""
     for option in (
         click.option("--priority", is_flag=True, help="Run before other processes, where that is permitted."),
-        click.option("--cool-down", type=click.FloatRange(0, 150), help="Wait until the device is below so many deg C."),
+        click.option(
+            "--cool-down", type=click.FloatRange(0, 150), help="Wait until the device is below so many degrees C."
+        ),
         click.option("--governor", help="CPU frequency governor for the run, such as performance; restored after."),
         click.option("--pin", help="Cores to run on, such as 3 or 2,3."),
     ):

@@ -47,7 +47,10 @@ class Seconds(click.FloatRange):
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
 device_option = click.option("--device", default="local", show_default=True, help="Where to run.")
 engine_option = click.option(
-    "--engine", "engines", multiple=True, help="litert, tflite, tflite-runtime or onnxruntime; repeatable. [default: those installed]"
+    "--engine",
+    "engines",
+    multiple=True,
+    help="litert, tflite, tflite-runtime or onnxruntime; repeatable. [default: those installed]",
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads of the engine."

@@ -7,10 +7,10 @@ __all__ = ["accuracy", "predict"]
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Callable
 
+from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
 from dwsep_runtime.arrays import encode_array
 from dwsep_runtime.engines.protocol import Engine
 from dwsep_runtime.errors import EngineError, InvalidInput
-from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
 from dwsep_runtime.preprocessing import Preprocessing
 
 if TYPE_CHECKING:

@@ -41,9 +41,7 @@ def interleaved(scenario: Interleaved, on_progress: Callable[[int, int], None]) 
         on_progress(launch, scenario.launches)
         states.append(quick_state())
         with contextlib.ExitStack() as stack:
-            children = [
-                stack.enter_context(Child(job, one["command"])) for job, one in zip(jobs, scenario.contenders)
-            ]
+            children = [stack.enter_context(Child(job, one["command"])) for job, one in zip(jobs, scenario.contenders)]
             for child in children:
                 child.wait_for("loaded")
                 if core is not None:

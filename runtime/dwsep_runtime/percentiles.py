@@ -23,6 +23,7 @@ MIN_SAMPLES = 200
 """Fewer have no interval: twenty batches of ten are the least that tells how batches differ."""
 
 MOST_CORRELATION = 0.9
+MEDIAN_OVER_MEAN = math.sqrt(math.pi / 2)
 
 
 def percentile(samples: NDArray[Any], q: float) -> float:
@@ -43,7 +44,9 @@ def percentile_interval(processes: Sequence[NDArray[Any]], q: float) -> Optional
     were preferred to a block bootstrap: as good at equal block length, and a thousand times cheaper on a device.
 
     A process may be slow as a whole, by where its memory lies for one. Of several processes the interval is therefore
-    at least as wide as Student's for the logarithms of the processes' own percentiles.
+    at least as wide as Student's for the logarithms of the processes' own percentiles, times sqrt(pi / 2), the error of
+    a median over that of a mean: where processes differ by more than they vary, the percentile of all is the median of
+    theirs.
 
     Args:
         processes: samples of each process, in the order they were taken.
@@ -93,7 +96,8 @@ def _half_of_batches(below: Sequence[NDArray[Any]]) -> float:
     """Half-width of a share from the spread of batches around the mean of their own process."""
     import numpy as np
 
-    means, neighbours, total = [], 0.0, 0.0
+    means: list[float] = []
+    neighbours = total = 0.0
     for part in below:
         own = np.array([batch.mean() for batch in np.array_split(part, max(2, BATCHES // len(below)))])
         centred = own - own.mean()
@@ -115,7 +119,7 @@ def _factor_between(percentiles: Sequence[float]) -> float:
     if len(percentiles) < 2 or min(percentiles) <= 0:
         return 1.0
     spread = float(np.std(np.log(percentiles), ddof=1))
-    return math.exp(student_t(len(percentiles) - 1) * spread / math.sqrt(len(percentiles)))
+    return math.exp(MEDIAN_OVER_MEAN * student_t(len(percentiles) - 1) * spread / math.sqrt(len(percentiles)))
 
 
 def mean_interval(processes: Sequence[NDArray[Any]]) -> Optional[tuple[float, float]]:

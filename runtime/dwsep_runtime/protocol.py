@@ -21,7 +21,8 @@ KNOWN_EVENTS = frozenset({"phase", "progress", "loaded", "ready", "turn", "resul
 class ResultReader:
     """Takes the output of a run line by line, and hands the result out once the run is complete.
 
-    Lines that are not events of this run (an engine's own messages) are kept in ``log`` and mean nothing else; ``phase`` is the last that the run told.
+    Lines that are not events of this run (an engine's own messages) are kept in ``log`` and mean nothing else;
+    ``phase`` is the last that the run told.
     """
 
     def __init__(self, job_id: str, on_event: Callable[[dict[str, Any]], None] = lambda event: None) -> None:

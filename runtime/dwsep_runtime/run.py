@@ -7,8 +7,9 @@ __all__ = ["harness_sha256", "run_job"]
 import hashlib
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from dwsep_runtime import __version__
 from dwsep_runtime.accuracy import accuracy, predict
@@ -38,6 +39,7 @@ from dwsep_runtime.sustained import sustained
 from dwsep_runtime.witness import judged
 
 Emit = Callable[[dict[str, Any]], None]
+Progress = Callable[[int, int], None]
 
 
 def run_job(job: Job, emit: Emit, lines: Iterable[str] = (), main_at_ns: Optional[int] = None) -> None:
@@ -60,7 +62,7 @@ def run_job(job: Job, emit: Emit, lines: Iterable[str] = (), main_at_ns: Optiona
         say({"event": "progress", "done": done, "total": total})
 
     if isinstance(job.scenario, (ColdStart, Interleaved)):
-        conducted = _conduct(job, progress)
+        conducted = _conduct(job, job.scenario, progress)
         say({"event": "result", "schema_version": SCHEMA_VERSION, **_facts(), **conducted})
     else:
         ran = _run(job, say, progress, lines, main_at_ns)
@@ -72,14 +74,13 @@ def _facts() -> dict[str, Any]:
     return {"runtime_version": __version__, "harness_sha256": harness_sha256(), "device": device_facts()}
 
 
-def _conduct(job: Job, progress: Callable[[int, int], None]) -> dict[str, Any]:
+def _conduct(job: Job, scenario: Union[ColdStart, Interleaved], progress: Progress) -> dict[str, Any]:
     """Run a scenario whose work is done by processes that it starts."""
-    scenario = job.scenario
     before = device_state()
     if isinstance(scenario, ColdStart):
         _require_content(job)
         measured = cold_start(job, scenario, progress)
-    elif isinstance(scenario, Interleaved):
+    else:
         measured = interleaved(scenario, progress)
     result = {"measured": measured, "state": {"before": before, "after": device_state()}}
     return {"scenario": job.to_json()["scenario"], **result, **judged(result, device_facts()["cores"])}
@@ -88,7 +89,7 @@ def _conduct(job: Job, progress: Callable[[int, int], None]) -> dict[str, Any]:
 def _run(
     job: Job,
     say: Emit,
-    progress: Callable[[int, int], None],
+    progress: Progress,
     lines: Iterable[str],
     main_at_ns: Optional[int],
 ) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def _run(
         say({"event": "phase", "phase": "load"})
         engine, version = _ready(job, model, stages, memory)
         peak_is_ours = reset_peak()
-        measured = _measure(job, engine, version, say, progress, lines)
+        measured = _measure(_Running(job, engine, say, progress, lines), version)
         stages["done_at_ns"] = time.monotonic_ns()
         memory["peak_bytes"] = peak_resident_bytes() if peak_is_ours else None
         memory["arena_bytes"] = engine.arena_bytes()
@@ -162,43 +163,48 @@ def _ready(job: Job, model: Path, stages: dict[str, Any], memory: dict[str, Any]
     return engine, version
 
 
-def _measure(
-    job: Job,
-    engine: Engine,
-    version: str,
-    say: Emit,
-    progress: Callable[[int, int], None],
-    lines: Iterable[str],
-) -> dict[str, Any]:
-    def phase(name: str) -> None:
-        say({"event": "phase", "phase": name})
+@dataclass(frozen=True)
+class _Running:
+    """What a scenario may use of the run that it is in."""
 
-    scenario = job.scenario
+    job: Job
+    engine: Engine
+    say: Emit
+    progress: Progress
+    lines: Iterable[str]
+
+    def phase(self, name: str) -> None:
+        self.say({"event": "phase", "phase": name})
+
+
+RUNNERS: dict[type[Any], Callable[[_Running, Any], dict[str, Any]]] = {
+    SingleStream: lambda run, scenario: single_stream(run.engine, scenario, on_phase=run.phase),
+    Offline: lambda run, scenario: offline(run.engine, run.job.settings.batch, scenario, on_phase=run.phase),
+    Sustained: lambda run, scenario: sustained(run.engine, scenario, on_phase=run.phase),
+    FirstInference: lambda run, scenario: first_inference(run.engine, scenario),
+    Turns: lambda run, scenario: take_turns(run.engine, scenario, run.lines, run.say),
+    ProfileOperators: lambda run, scenario: profile_operators(
+        Path(run.job.model),
+        run.job.engine,
+        run.job.settings,
+        run.job.title,
+        seconds=scenario.seconds,
+        seed=scenario.seed,
+    ),
+    Accuracy: lambda run, scenario: accuracy(run.engine, scenario, on_progress=run.progress),
+    Predict: lambda run, scenario: predict(run.engine, scenario, on_progress=run.progress),
+}
+"""How each scenario that runs in this process is run."""
+
+
+def _measure(run: _Running, version: str) -> dict[str, Any]:
     try:
-        if isinstance(scenario, SingleStream):
-            return single_stream(engine, scenario, on_phase=phase)
-        if isinstance(scenario, Offline):
-            return offline(engine, job.settings.batch, scenario, on_phase=phase)
-        if isinstance(scenario, Sustained):
-            return sustained(engine, scenario, on_phase=phase)
-        if isinstance(scenario, FirstInference):
-            return first_inference(engine, scenario)
-        if isinstance(scenario, Turns):
-            return take_turns(engine, scenario, lines, say)
-        if isinstance(scenario, ProfileOperators):
-            return profile_operators(
-                Path(job.model), job.engine, job.settings, job.title, seconds=scenario.seconds, seed=scenario.seed
-            )
-        if isinstance(scenario, Accuracy):
-            return accuracy(engine, scenario, on_progress=progress)
-        if isinstance(scenario, Predict):
-            return predict(engine, scenario, on_progress=progress)
+        return RUNNERS[type(run.job.scenario)](run, run.job.scenario)
     except (DwsepError, MemoryError):
         raise
     except Exception as error:  # whatever an engine raises while running
         detail = " ".join(str(error).split())
-        raise EngineError(f"engine {job.engine} {version} failed to run {job.title}: {detail}") from error
-    raise EngineError(f"scenario {scenario.name} is not run by this runtime")
+        raise EngineError(f"engine {run.job.engine} {version} failed to run {run.job.title}: {detail}") from error
 
 
 def harness_sha256() -> str:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["ERROR_LINES", "RUNTIME_ARGUMENTS", "RUNTIME_ENVIRONMENT", "Completed", "finish", "run_in_process", "run_process"]
+__all__ = [
+    "ERROR_LINES",
+    "RUNTIME_ARGUMENTS",
+    "RUNTIME_ENVIRONMENT",
+    "Completed",
+    "finish",
+    "run_in_process",
+    "run_process",
+]
 
 import contextlib
 import json

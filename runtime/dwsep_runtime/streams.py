@@ -86,9 +86,7 @@ def offline(
     }
 
 
-def first_inference(
-    engine: Engine, scenario: FirstInference, clock: Clock = time.perf_counter_ns
-) -> dict[str, Any]:
+def first_inference(engine: Engine, scenario: FirstInference, clock: Clock = time.perf_counter_ns) -> dict[str, Any]:
     """Run once: ``first_inference_ns``, the setting of inputs and the reading of outputs included."""
     inputs = random_inputs(engine.inputs, scenario.seed)
     begin = clock()

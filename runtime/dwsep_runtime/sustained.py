@@ -97,7 +97,7 @@ def throttling_begins(
             signs.append((at, "throttle flag"))
         frequencies = state.get("frequency_mhz")
         if frequencies:
-            highest = max(highest or 0.0, max(frequencies))
+            highest = max(highest or 0.0, *frequencies)
             if max(frequencies) < (1 - LEAST_FREQUENCY_DROP) * highest:
                 signs.append((at, "frequency"))
     at_window = change_point(medians) if len(medians) >= 4 else None
@@ -111,9 +111,7 @@ def throttling_begins(
     return {"begins_s": begin, "sign": sign}
 
 
-def _window(
-    samples: NDArray[Any], begin_s: float, length_s: float, states: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
+def _window(samples: NDArray[Any], begin_s: float, length_s: float, states: Sequence[dict[str, Any]]) -> dict[str, Any]:
     import numpy as np
 
     p50, p90 = np.percentile(samples, [50, 90])

@@ -28,9 +28,7 @@ class Witness:
             drift = clock_drift_ppm(clocks[0] - self._clocks[0], clocks[1] - self._clocks[1])
         return {
             "yardstick_ns": [self._yardstick_ns, yardstick_ns()],
-            "involuntary_switches": (
-                None if switches is None or self._switches is None else switches - self._switches
-            ),
+            "involuntary_switches": (None if switches is None or self._switches is None else switches - self._switches),
             "clock_drift_ppm": drift,
         }
 

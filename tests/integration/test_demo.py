@@ -10,8 +10,8 @@ import pytest
 
 from dwsep_export import open_artifact
 from dwsep_runtime.arrays import decode_array
+from dwsep_runtime.percentiles import percentile
 from edge_dwsep.report import render
-from edge_dwsep.statistics import percentile
 from tests.conftest import Demo
 
 RUNS = {

@@ -13,15 +13,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dwsep_devices import LocalDevice, PermanentDeviceError, TransientDeviceError, open_device, push_blob, run_job
+from dwsep_devices import (
+    LocalDevice,
+    PermanentDeviceError,
+    Setup,
+    TransientDeviceError,
+    open_device,
+    push_blob,
+    run_job,
+)
+from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
 from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.errors import EngineCrashed, EngineError, InvalidInput, InvalidModel, ProtocolError, UnknownName
-from dwsep_runtime.job import Accuracy, Job, Predict, SingleStream
+from dwsep_runtime.job import Job
 from dwsep_runtime.model_file import sha256_of
+from dwsep_runtime.scenarios import SingleStream
 from dwsep_runtime.spawn import RUNTIME_ENVIRONMENT, run_in_process, run_process
 from tests.small_models import CLASSES, SIDE, small_onnx, small_tflite
 
-QUICK = SingleStream(min_samples=30, min_seconds=0.05, warmup_seconds=0.01)
+QUICK = SingleStream(min_samples=30, min_seconds=0.05, max_warmup_seconds=0.01)
 ENGINES = [
     ("tflite", small_tflite, ".tflite"),
     ("litert", small_tflite, ".tflite"),
@@ -137,7 +147,7 @@ def test_telemetry_is_off_even_if_the_runtime_is_started_by_hand(tmp_path: Path)
 @pytest.mark.parametrize("engine", ["tflite", "litert"])
 def test_an_engine_that_dies_is_reported_with_its_signal(crashing_model: Path, engine: str) -> None:
     with pytest.raises(
-        EngineCrashed, match=rf"engine {engine} crashed on overflow\.tflite: its process ended by SIGFPE"
+        EngineCrashed, match=rf"engine {engine} crashed on overflow\.tflite during \S+: its process ended by SIGFPE"
     ):
         run_in_process(job(crashing_model, engine), timeout=60)
 
@@ -146,7 +156,7 @@ def test_a_crash_does_not_stop_the_runs_after_it(crashing_model: Path, tmp_path:
     good = tmp_path / "good.tflite"
     good.write_bytes(small_tflite())
     run = command_line("bench", crashing_model, good, "--min-seconds", "0.05", "--min-samples", "10", "--json")
-    assert run.returncode == 1
+    assert run.returncode == 5
     runs = json.loads(run.stdout)["runs"]
     assert [(item["variant"], item["status"]) for item in runs] == [
         ("overflow", "failed"),
@@ -197,7 +207,7 @@ def test_another_content_than_asked_for_is_refused(tmp_path: Path) -> None:
 def test_a_run_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     file = tmp_path / "small.tflite"
     file.write_bytes(small_tflite())
-    endless = SingleStream(min_samples=1, min_seconds=600, warmup_seconds=0)
+    endless = SingleStream(min_samples=1, min_seconds=600, max_warmup_seconds=0)
     with pytest.raises(EngineCrashed, match=r"did not finish small\.tflite in time"):
         run_in_process(job(file, "tflite", endless), timeout=2)
 
@@ -209,7 +219,7 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path: Path) -> None:
         (["-"], "[1]", 1, "InvalidInput"),
         (["-"], "{}", 1, "InvalidInput"),
         (["/nowhere/job.json"], "", 1, "InvalidInput"),
-        (["-"], '{"schema_version": 1, "scenario": "x"}', 1, "EngineError"),
+        (["-"], '{"schema_version": 2, "scenario": "x"}', 1, "InvalidInput"),
         (["-"], json.dumps({**JOB, "model": 5}), 1, "EngineError"),
         (["-"], json.dumps({**JOB, "model": "/"}), 1, "InvalidModel"),
         ([], "", 2, None),
@@ -274,7 +284,7 @@ class TestLocalDevice:
         self, device: LocalDevice, engine_and_model: tuple[str, Path]
     ) -> None:
         engine, file = engine_and_model
-        result = run_job(device, file, engine, QUICK, timeout=60, manifest_sha256="f" * 64)
+        result = run_job(device, file, engine, QUICK, Setup(manifest_sha256="f" * 64), timeout=60)
         assert result["model"]["sha256"] == sha256_of(file)
         assert result["model"]["manifest_sha256"] == "f" * 64
         blobs = [path.name for path in (Path(device.root) / "blobs").iterdir()]

@@ -19,10 +19,13 @@ PUBLIC = {
         "DeviceError",
         "LocalDevice",
         "PermanentDeviceError",
+        "Setup",
         "TransientDeviceError",
         "open_device",
+        "prepared",
         "push_blob",
         "run_job",
+        "start",
     },
     "dwsep_export": {
         "RECIPES",

@@ -11,17 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
 from dwsep_runtime.arrays import decode_array, encode_array
-from dwsep_runtime.engines.protocol import Tensor
+from dwsep_runtime.conditions import Conditions
+from dwsep_runtime.engines.protocol import EngineSettings, Tensor
 from dwsep_runtime.errors import EngineUnavailable, InvalidInput, ProtocolError, UnknownName
-from dwsep_runtime.job import Accuracy, Job, Predict, SingleStream
+from dwsep_runtime.job import Job
 from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.protocol import ResultReader, error_event
+from dwsep_runtime.scenarios import ColdStart, Interleaved, Offline, SingleStream, Sustained, Turns
 
+FAST = EngineSettings(threads=4, batch=2, options={"xnnpack": "off"})
+TAKING_TURNS = {"job": Job("t", "m.tflite", "0" * 64, "tflite", Turns()).to_json(), "command": ["python3"]}
 JOBS = [
-    Job("a", "m.tflite", "0" * 64, "tflite", SingleStream(5, 1.0, 0.5), threads=4),
+    Job("a", "m.tflite", "0" * 64, "tflite", SingleStream(5, 1.0, 0.5, 0.02, 90.0), settings=FAST),
     Job("b", "m.onnx", "1" * 64, "onnxruntime", Accuracy("i.npy", "l.npy", Preprocessing(scale=(0.5,)), 1)),
     Job("c", "m.onnx", "1" * 64, "onnxruntime", Predict("i.npy", "o.npy"), manifest_sha256="2" * 64, title="m"),
+    Job("d", "m.onnx", "1" * 64, "onnxruntime", Offline(), conditions=Conditions(pin=(0,), governor="performance")),
+    Job("e", "m.onnx", "1" * 64, "onnxruntime", Sustained(60.0, 1.0), memory_limit_bytes=10**9),
+    Job("f", "m.onnx", "1" * 64, "onnxruntime", ColdStart(("python3", "-B"), 3)),
+    Job("g", "m.tflite", "1" * 64, "tflite", Interleaved((TAKING_TURNS, TAKING_TURNS), 3)),
 ]
 
 
@@ -33,13 +42,29 @@ def test_a_job_survives_json(job: Job) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        ({"schema_version": 2}, InvalidInput, "schema_version 2; this runtime reads 1"),
-        ({"scenario": {"name": "offlin"}}, UnknownName, "unknown scenario 'offlin'"),
+        ({"schema_version": 1}, InvalidInput, "schema_version 1; this runtime reads 2"),
+        ({"scenario": {"name": "offlin"}}, UnknownName, "unknown scenario 'offlin': did you mean 'offline'"),
         ({"scenario": {"name": "single-stream", "min_sample": 3}}, UnknownName, "did you mean 'min_samples'"),
-        ({"scenario": {"name": "single-stream", "min_samples": 0}}, InvalidInput, "min_samples must be at least 1"),
+        ({"scenario": {"name": "single-stream", "min_samples": 0}}, InvalidInput, "min_samples must be a whole number"),
+        ({"scenario": {"name": "single-stream", "min_samples": -5}}, InvalidInput, "received -5"),
+        ({"scenario": {"name": "single-stream", "min_samples": 2.5}}, InvalidInput, "received 2.5"),
+        ({"scenario": {"name": "single-stream", "min_samples": True}}, InvalidInput, "received True"),
+        ({"scenario": {"name": "single-stream", "min_seconds": "6"}}, InvalidInput, "received '6'"),
+        ({"scenario": {"name": "single-stream", "min_seconds": float("nan")}}, InvalidInput, "received nan"),
+        ({"scenario": {"name": "single-stream", "precision": 0}}, InvalidInput, "precision must be between"),
+        ({"scenario": {"name": "offline", "max_warmup_seconds": 1e9}}, InvalidInput, "between 0 and 86400 s"),
+        ({"scenario": {"name": "sustained", "seconds": 1, "window_seconds": 1}}, InvalidInput, "at most a quarter"),
+        ({"scenario": {"name": "cold-start", "command": ["x"], "starts": 0}}, InvalidInput, "starts must be"),
+        ({"scenario": {"name": "interleaved", "contenders": [1]}}, InvalidInput, "contenders must be"),
         ({"scenario": {"name": "accuracy"}}, InvalidInput, "missing 2 required"),
-        ({"thread": 3}, UnknownName, "unknown job key 'thread': did you mean 'threads'"),
-        ({"threads": 0}, InvalidInput, "threads must be between 1 and 1024, received 0"),
+        ({"scenario": [1]}, InvalidInput, "job key 'scenario' must be an object"),
+        ({"setting": {}}, UnknownName, "unknown job key 'setting': did you mean 'settings'"),
+        ({"settings": {"threads": 0}}, InvalidInput, "threads must be between 1 and 1024, received 0"),
+        ({"settings": {"threads": 10**6}}, InvalidInput, "threads must be between 1 and 1024, received 1000000"),
+        ({"settings": {"batch": 0}}, InvalidInput, "batch must be between 1 and 65536, received 0"),
+        ({"settings": {"thread": 2}}, UnknownName, "did you mean 'threads'"),
+        ({"conditions": {"pins": [1]}}, UnknownName, "did you mean 'pin'"),
+        ({"memory_limit_bytes": 0}, InvalidInput, "memory_limit_bytes must be"),
     ],
 )
 def test_a_wrong_job_is_refused(change: dict[str, Any], error: type[Exception], said: str) -> None:

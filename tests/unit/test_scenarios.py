@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from dwsep_runtime.accuracy import accuracy, predict
+from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
 from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.engines.protocol import Tensor
 from dwsep_runtime.errors import EngineError, InvalidInput
-from dwsep_runtime.job import Accuracy, Predict, SingleStream
 from dwsep_runtime.preprocessing import Preprocessing
-from dwsep_runtime.timing import clock_facts, random_inputs, single_stream
+from dwsep_runtime.scenarios import Offline, SingleStream, Sustained, Turns
+from dwsep_runtime.streams import offline, single_stream, take_turns
+from dwsep_runtime.sustained import sustained, throttling_begins
+from dwsep_runtime.timing import clock_facts, random_inputs
 
 
 class FakeClock:
@@ -56,33 +59,136 @@ class FakeEngine:
         return [self.fed[0].reshape(1, -1)]
 
 
+def silent(phase: str) -> None:
+    pass
+
+
 @pytest.mark.parametrize(
-    ("cost_ns", "min_samples", "min_seconds", "expected"),
+    ("cost_ns", "min_samples", "min_seconds", "least", "most"),
     [
-        (1_000_000, 10, 0.1, 100),  # the time decides
-        (1_000_000, 200, 0.1, 200),  # the count decides
-        (1_000_000_000, 1, 0.0, 1),
+        (1_000_000, 10, 0.1, 80, 120),  # the time decides
+        (1_000_000, 200, 0.1, 200, 230),  # the count decides; a chunk of 20 ms is always finished
+        (1_000_000_000, 1, 0.0, 1, 1),
     ],
 )
-def test_both_minimums_hold(cost_ns: int, min_samples: int, min_seconds: float, expected: int) -> None:
+def test_both_minimums_hold(cost_ns: int, min_samples: int, min_seconds: float, least: int, most: int) -> None:
     clock = FakeClock()
-    measured = single_stream(FakeEngine(clock, cost_ns), SingleStream(min_samples, min_seconds, 0.0), clock=clock)
+    scenario = SingleStream(min_samples, min_seconds, 0.0)
+    measured = single_stream(FakeEngine(clock, cost_ns), scenario, on_phase=silent, clock=clock)
     samples = decode_array(measured["samples_ns"])
     assert samples.dtype == np.int64
-    assert len(samples) == expected
+    assert least <= len(samples) <= most
+    assert measured["measured_seconds"] >= min_seconds
     # A sample is the engine's time and the step of the clock between its two readings.
     assert set(samples.tolist()) == {cost_ns + 1}
 
 
-def test_warm_up_is_not_among_the_samples() -> None:
+def test_warm_up_ends_when_times_are_steady_and_is_not_among_the_samples() -> None:
+    clock = FakeClock()
+
+    class Settling(FakeEngine):
+        def invoke(self) -> None:
+            super().invoke()
+            clock.now += 500_000 if self.count <= 60 else 0
+
+    engine = Settling(clock, 1_000_000)
+    phases: list[tuple[str, int]] = []
+    scenario = SingleStream(5, 0.0, 60.0)
+    measured = single_stream(engine, scenario, on_phase=lambda name: phases.append((name, engine.count)), clock=clock)
+    warmup = measured["warmup"]
+    assert phases == [("warm-up", 0), ("measure", warmup["count"])]
+    assert warmup["steady"]
+    assert 200 <= warmup["count"] < 300
+    assert set(decode_array(measured["samples_ns"]).tolist()) == {1_000_001}
+
+
+def test_warm_up_that_never_becomes_steady_ends_after_its_time_and_says_so() -> None:
+    clock = FakeClock()
+
+    class Slowing(FakeEngine):
+        def invoke(self) -> None:
+            super().invoke()
+            clock.now += self.count * 10_000
+
+    measured = single_stream(Slowing(clock, 1_000_000), SingleStream(5, 0.0, 2.0), on_phase=silent, clock=clock)
+    assert not measured["warmup"]["steady"]
+    assert 2.0 <= measured["warmup"]["seconds"] < 2.1
+
+
+def test_an_interval_narrow_enough_ends_the_run_early() -> None:
     clock = FakeClock()
     engine = FakeEngine(clock, 1_000_000)
-    phases: list[tuple[str, int]] = []
-    scenario = SingleStream(5, 0.0, 0.02)
-    measured = single_stream(engine, scenario, on_phase=lambda name: phases.append((name, engine.count)), clock=clock)
-    assert phases == [("warm-up", 0), ("measure", measured["warmup_count"])]
-    assert measured["warmup_count"] == 20
-    assert engine.count == 25
+    scenario = SingleStream(10_000, 60.0, 0.0, precision=0.02)
+    measured = single_stream(engine, scenario, on_phase=silent, clock=clock)
+    assert measured["ended_early"]
+    assert 1.0 <= measured["measured_seconds"] < 1.5
+
+
+def test_noise_that_no_interval_bounds_does_not_end_the_run_early() -> None:
+    clock = FakeClock()
+    rng = np.random.default_rng(0)
+
+    class Noisy(FakeEngine):
+        def invoke(self) -> None:
+            super().invoke()
+            clock.now += int(rng.exponential(5_000_000))
+
+    scenario = SingleStream(1, 3.0, 0.0, precision=0.001)
+    measured = single_stream(Noisy(clock), scenario, on_phase=silent, clock=clock)
+    assert not measured["ended_early"]
+    assert measured["measured_seconds"] >= 3.0
+
+
+def test_offline_counts_samples_and_not_batches() -> None:
+    clock = FakeClock()
+    engine = FakeEngine(clock, 8_000_000)
+    measured = offline(engine, 8, Offline(800, 0.0, 0.0), on_phase=silent, clock=clock)
+    assert len(decode_array(measured["samples_ns"])) * 8 >= 800
+    assert measured["samples_per_second"] == pytest.approx(1000, rel=1e-3)
+
+
+def test_taking_turns_runs_as_many_as_each_line_says() -> None:
+    clock = FakeClock()
+    engine = FakeEngine(clock, 1_000_000)
+    events: list[dict[str, Any]] = []
+    take_turns(engine, Turns(0.0), ["begin", "7", "3"], events.append, clock)
+    assert [event["event"] for event in events] == ["loaded", "ready", "turn", "turn"]
+    assert [len(decode_array(event["samples_ns"])) for event in events[2:]] == [7, 3]
+    with pytest.raises(InvalidInput, match="a turn must be a number of inferences, received 'x'"):
+        take_turns(engine, Turns(0.0), ["begin", "x"], events.append, clock)
+
+
+def test_sustained_tells_when_latency_rises_for_good() -> None:
+    clock = FakeClock()
+
+    class Heating(FakeEngine):
+        def invoke(self) -> None:
+            super().invoke()
+            clock.now += 300_000 if clock.now > 30e9 else 0
+
+    measured = sustained(Heating(clock, 1_000_000), Sustained(60.0, 2.0), on_phase=silent, clock=clock, poll=dict)
+    assert len(measured["windows"]) in {30, 31}
+    assert measured["windows"][0]["p50_ns"] == 1_000_001
+    assert measured["windows"][-1]["p50_ns"] == 1_300_001
+    assert measured["throttling"]["sign"] == "latency"
+    assert 28 <= measured["throttling"]["begins_s"] <= 32
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ([{"at_ns": 1e9}, {"at_ns": 2e9}], None),
+        ([{"at_ns": 1e9}, {"at_ns": 2e9, "throttled_now": ["throttled"]}], {"begins_s": 2.0, "sign": "throttle flag"}),
+        (
+            [{"at_ns": 1e9, "frequency_mhz": [600, 1800]}, {"at_ns": 3e9, "frequency_mhz": [600, 1500]}],
+            {"begins_s": 3.0, "sign": "frequency"},
+        ),
+        ([{"at_ns": 1e9, "frequency_mhz": [1800]}, {"at_ns": 3e9, "frequency_mhz": [1790]}], None),
+    ],
+)
+def test_throttling_begins_with_the_first_sign(states: list[dict[str, Any]], expected: dict[str, Any] | None) -> None:
+    steady = np.full(10, 1e6)
+    assert throttling_begins(list(range(10)), steady, states) == expected
 
 
 def test_garbage_collection_is_off_while_measuring_and_on_again_after() -> None:
@@ -93,11 +199,11 @@ def test_garbage_collection_is_off_while_measuring_and_on_again_after() -> None:
     class Watching(FakeEngine):
         def invoke(self) -> None:
             super().invoke()
-            seen.add((self.count > 3, gc.isenabled()))
+            seen.add((self.count > 2, gc.isenabled()))  # the first two are warm-up, and after the first poll
 
     assert gc.isenabled()
     clock = FakeClock()
-    single_stream(Watching(clock), SingleStream(5, 0.0, 0.0), clock=clock)
+    single_stream(Watching(clock), SingleStream(5, 0.0, 0.0), on_phase=silent, clock=clock)
     assert seen == {(False, True), (True, False)}
     assert gc.isenabled()
 

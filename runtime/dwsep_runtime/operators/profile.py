@@ -1,1 +1,2 @@
-def profile_operators(*a, **k): return {}
+def profile_operators(*a, **k):
+    return {}
