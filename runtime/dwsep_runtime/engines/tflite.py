@@ -19,6 +19,9 @@ OPTIONS = (
     EngineOption("delegate", (), "", "path of a delegate library to load"),
 )
 
+NO_NUMBERS = {"bytes": "string", "object": "resource"}
+"""TensorFlow Lite's types by the NumPy names that the interpreter gives them."""
+
 DELEGATE_ENTRY = "tflite_plugin_create_delegate"
 """What every delegate library exports (external_delegate_interface.h)."""
 
@@ -44,10 +47,11 @@ def tensor_of(details: dict[str, Any]) -> Tensor:
     scale, zero_point = details["quantization"]
     signature = details["shape_signature"]
     shape = signature if len(signature) else details["shape"]
+    dtype = np.dtype(details["dtype"]).name
     return Tensor(
         details["name"],
         tuple(int(size) for size in shape),
-        np.dtype(details["dtype"]).name,
+        NO_NUMBERS.get(dtype, dtype),
         float(scale),
         int(zero_point),
     )
