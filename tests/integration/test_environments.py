@@ -18,17 +18,17 @@ from dwsep_devices.environments import (
     ENVIRONMENTS,
     EnvironmentKind,
     cache_folder,
-    environment_command,
     is_met_here,
     provision,
 )
+from dwsep_runtime.accuracy_scenarios import Predict
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.errors import UnknownName
-from dwsep_runtime.job import Predict, SingleStream
+from dwsep_runtime.scenarios import SingleStream
 from tests.small_models import SIDE, small_tflite
 
 HERE = (sys.version_info.major, sys.version_info.minor)
-QUICK = SingleStream(min_samples=30, min_seconds=0.05, warmup_seconds=0.01)
+QUICK = SingleStream(min_samples=30, min_seconds=0.05)
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ class TestTFLiteRuntime:
         assert results[0]["harness_sha256"] == results[1]["harness_sha256"]
 
     def test_it_is_pinned(self) -> None:
-        python = environment_command("tflite-runtime")[0]
+        python = provision("tflite-runtime")
         code = "import importlib.metadata as m; print(m.version('numpy'), m.version('tflite-runtime'))"
         run = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True)
         assert run.stdout.split() == ["1.26.4", "2.14.0"]

@@ -27,6 +27,7 @@ from dwsep_runtime.engines import (
     allocate_engine,
     engine_options,
     engines_for,
+    import_engine,
     load_engine,
     require_options,
 )
@@ -258,6 +259,29 @@ def test_an_engine_whose_package_is_absent_says_which(write: Write) -> None:
     file = write("tflite", small_tflite())
     with pytest.raises(EngineUnavailable, match="engine tflite-runtime needs tflite-runtime, which is not installed"):
         load_engine("tflite-runtime", file, EngineSettings(), "m")
+
+
+@pytest.mark.parametrize(
+    ("numpy", "modules", "said"),
+    [
+        ("2.4.6", {}, "compiled against NumPy 1 and crashes with NumPy 2.4.6; run it in an environment of its own"),
+        ("1.26.4", {"tensorflow": json}, "cannot load a model in a process that has imported TensorFlow"),
+    ],
+)
+def test_tflite_runtime_is_not_imported_where_it_would_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numpy: str, modules: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "tflite_runtime").mkdir()
+    (tmp_path / "tflite_runtime/__init__.py").write_text("__version__ = '2.14.0'")
+    (tmp_path / "tflite_runtime/interpreter.py").write_text("raise SystemExit('crash')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(np, "__version__", numpy)
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.delitem(sys.modules, "tflite_runtime", raising=False)
+    with pytest.raises(EngineUnavailable, match=said):
+        import_engine("tflite-runtime")
+    monkeypatch.delitem(sys.modules, "tflite_runtime", raising=False)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from dwsep_runtime.engines.protocol import EngineOption, EngineSettings, Tensor, require_batched, require_feedable
-from dwsep_runtime.engines.tflite import batched, growth, refused_at, tensor_of, version
+from dwsep_runtime.engines.tflite import batched, growth, refused_at, tensor_of
+from dwsep_runtime.engines.tflite import version as interpreter_version
 from dwsep_runtime.errors import EngineUnavailable
 
 if TYPE_CHECKING:
@@ -20,19 +21,26 @@ OPTIONS = (
 )
 
 
-def load(model: str, settings: EngineSettings) -> LiteRTEngine:
-    """Compile a .tflite file.
+def version() -> str:
+    """Import all that a run needs of the package; its version. Raises ImportError where it is not installed.
 
     Raises:
         EngineUnavailable: the package is too old to say how many threads a CompiledModel may use.
     """
+    found = interpreter_version()
     try:
-        import ai_edge_litert.options  # noqa: F401  # only to see whether it is there
+        import ai_edge_litert.compiled_model
+        import ai_edge_litert.options  # noqa: F401
     except ImportError as error:
         raise EngineUnavailable(
-            f"engine litert needs an ai-edge-litert that has CPU options, {version()} has none; "
+            f"engine litert needs an ai-edge-litert that has CPU options, {found} has none; "
             "install a newer one (Python 3.10 or later) or use engine tflite"
         ) from error
+    return found
+
+
+def load(model: str, settings: EngineSettings) -> LiteRTEngine:
+    """Compile a .tflite file."""
     return LiteRTEngine(model, settings)
 
 

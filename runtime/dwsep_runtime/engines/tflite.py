@@ -27,8 +27,8 @@ DELEGATE_ENTRY = "tflite_plugin_create_delegate"
 
 
 def version() -> str:
-    """Version of the installed package; raises ImportError where it is not installed."""
-    import ai_edge_litert
+    """Import all that a run needs of the package; its version. Raises ImportError where it is not installed."""
+    import ai_edge_litert.interpreter
 
     return str(ai_edge_litert.__version__)
 
