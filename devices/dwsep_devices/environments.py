@@ -64,10 +64,10 @@ def environment_command(name: str) -> list[str]:
         DeviceError: it could not be made.
     """
     python = provision(name)
-    sources = _runtime_sources()
-    # Isolated (-I), it sees the packages of its environment and these sources; whatever PYTHONPATH leads to stays out.
-    start = f"import sys; sys.path.insert(0, {str(sources)!r}); {RUNTIME_ARGUMENTS[-1]}"
-    return [str(python), "-I", "-X", "utf8", *RUNTIME_ARGUMENTS[:-1], start]
+    # It sees the packages of its environment and the runtime's sources; whatever else the user's PYTHONPATH leads to
+    # stays out. Variables, unlike arguments, hold for the processes too that the runtime itself starts.
+    variables = (f"PYTHONPATH={_runtime_sources()}", "PYTHONHOME=", "PYTHONNOUSERSITE=1")
+    return ["env", *variables, str(python), *RUNTIME_ARGUMENTS]
 
 
 def is_met_here(name: str) -> bool:

@@ -19,13 +19,16 @@ OPTIONS = (
     EngineOption("delegate", (), "", "path of a delegate library to load"),
 )
 
+NO_NUMBERS = {"bytes": "string", "object": "resource"}
+"""TensorFlow Lite's types by the NumPy names that the interpreter gives them."""
+
 DELEGATE_ENTRY = "tflite_plugin_create_delegate"
 """What every delegate library exports (external_delegate_interface.h)."""
 
 
 def version() -> str:
-    """Version of the installed package; raises ImportError where it is not installed."""
-    import ai_edge_litert
+    """Import all that a run needs of the package; its version. Raises ImportError where it is not installed."""
+    import ai_edge_litert.interpreter
 
     return str(ai_edge_litert.__version__)
 
@@ -44,10 +47,11 @@ def tensor_of(details: dict[str, Any]) -> Tensor:
     scale, zero_point = details["quantization"]
     signature = details["shape_signature"]
     shape = signature if len(signature) else details["shape"]
+    dtype = np.dtype(details["dtype"]).name
     return Tensor(
         details["name"],
         tuple(int(size) for size in shape),
-        np.dtype(details["dtype"]).name,
+        NO_NUMBERS.get(dtype, dtype),
         float(scale),
         int(zero_point),
     )

@@ -12,19 +12,13 @@ from dwsep_runtime.errors import EngineUnavailable
 
 
 def version() -> str:
-    """Version of the installed package; raises ImportError where it is not installed."""
-    import tflite_runtime
-
-    return str(tflite_runtime.__version__)
-
-
-def load(model: str, settings: EngineSettings) -> InterpreterEngine:
-    """Read a .tflite file.
+    """Import all that a run needs of the package; its version. Raises ImportError where it is not installed.
 
     Raises:
         EngineUnavailable: this process holds what the package cannot live with.
     """
     import numpy as np
+    import tflite_runtime
 
     if int(np.__version__.split(".", maxsplit=1)[0]) > 1:
         raise EngineUnavailable(
@@ -33,6 +27,13 @@ def load(model: str, settings: EngineSettings) -> InterpreterEngine:
         )
     if "tensorflow" in sys.modules:
         raise EngineUnavailable("engine tflite-runtime cannot load a model in a process that has imported TensorFlow")
+    import tflite_runtime.interpreter
+
+    return str(tflite_runtime.__version__)
+
+
+def load(model: str, settings: EngineSettings) -> InterpreterEngine:
+    """Read a .tflite file."""
     from tflite_runtime import interpreter
 
     return InterpreterEngine(interpreter, model, settings)
