@@ -81,7 +81,10 @@ def test_the_median_of_a_few_independent_values_has_an_exact_interval(
 
 
 def test_cold_start_tells_each_stage() -> None:
-    stages = {"load": [3_000_000] * 6, "total": [10_000_000, 20_000_000, 30_000_000, 40_000_000, 50_000_000, 60_000_000]}
+    stages = {
+        "load": [3_000_000] * 6,
+        "total": [10_000_000, 20_000_000, 30_000_000, 40_000_000, 50_000_000, 60_000_000],
+    }
     figures = cold_start_figures({"stages_ns": stages, "file_cache": "dropped"})
     assert (figures["starts"], figures["file_cache"]) == (6, "dropped")
     assert figures["load"]["p50_ms"] == 3.0
