@@ -433,14 +433,15 @@ def test_kinds_are_summed_round_by_round() -> None:
     sums = sum_by_kind(
         [
             measured("dense", [1, 9, 2, 9, 3, 9], 5),
-            measured("depthwise", [10.0] * 6, 7),
+            MeasuredOperator(0, "n", "T", "depthwise", 7, [10.0] * 6, alone=8.0),
             measured("dense", [9, 1, 8, 1, 7, 1], 6),
             measured("other", [1.0] * 6, None),
         ]
     )
     assert list(sums) == ["depthwise", "dense", "other"]
-    assert sums["dense"] == {"operators": 2, "ns": 10.0, "interval_ns": [10.0, 10.0], "macs": 11}
-    assert sums["other"]["macs"] is None
+    assert sums["dense"] == {"operators": 2, "ns": 10.0, "interval_ns": [10.0, 10.0], "macs": 11, "alone_ns": None}
+    assert (sums["other"]["macs"], sums["other"]["alone_ns"]) == (None, None)
+    assert (sums["depthwise"]["macs"], sums["depthwise"]["alone_ns"]) == (7, 8.0)
 
 
 def test_what_a_clock_cuts_off_widens_intervals() -> None:

@@ -6,9 +6,11 @@ __all__ = ["KINDS", "MeasuredOperator", "sum_by_kind"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 from dwsep_runtime.operators.rounds import Estimate, median_estimate
+
+Number = TypeVar("Number", int, float)
 
 KINDS = ("depthwise", "pointwise", "standard", "dense", "other")
 """What operators are summed by: depthwise, 1x1 and other convolutions, dense layers, and all else."""
@@ -66,7 +68,8 @@ def sum_by_kind(operators: Sequence[MeasuredOperator]) -> dict[str, dict[str, An
     add up to the sum of all operators' medians exactly.
 
     Returns:
-        For each kind: ``operators`` (how many), ``ns``, ``interval_ns``, and ``macs``, None if one is unknown.
+        For each kind: ``operators`` (how many), ``ns``, ``interval_ns``, ``macs`` and ``alone_ns``, each None if it is
+        unknown of one of them.
     """
     sums = {}
     for kind in KINDS:
@@ -78,14 +81,19 @@ def sum_by_kind(operators: Sequence[MeasuredOperator]) -> dict[str, dict[str, An
         spread = sum(operator.resolution**2 for operator in members) ** 0.5
         off = min(sum(operator.resolution for operator in members), 1.96 / 3**0.5 * spread)
         found = _widened(median_estimate(rounds), off)
-        counts = [operator.macs for operator in members]
         sums[kind] = {
             "operators": len(members),
             "ns": found.value,
             "interval_ns": list(found.interval) if found.interval else None,
-            "macs": None if None in counts else sum(count or 0 for count in counts),
+            "macs": _total([operator.macs for operator in members]),
+            "alone_ns": _total([operator.alone for operator in members]),
         }
     return sums
+
+
+def _total(values: Sequence[Optional[Number]]) -> Optional[Number]:
+    known = [value for value in values if value is not None]
+    return sum(known[1:], known[0]) if len(known) == len(values) else None
 
 
 def _widened(estimate: Estimate, by: float) -> Estimate:
