@@ -13,6 +13,8 @@ import struct
 from pathlib import Path
 
 from dwsep_runtime.errors import InvalidModel
+from dwsep_runtime.flatbuffer import Flatbuffer
+from dwsep_runtime.protobuf import varint
 
 FORMATS = ("tflite", "onnx")
 """Formats by the suffix of their files."""
@@ -23,9 +25,6 @@ TITLES = {"tflite": "a TFLite model", "onnx": "an ONNX model"}
 ONNX_VARINT_FIELDS = frozenset({1, 5})
 ONNX_LENGTH_FIELDS = frozenset({2, 3, 4, 6, 7, 8, 14, 20, 25, 26})
 ONNX_GRAPH_FIELD = 7
-
-VARINT_BYTES = 10
-"""The most that a 64-bit number takes (protocol buffers encoding)."""
 
 # Field numbers of tables in schema.fbs (TensorFlow Lite, version 3).
 MODEL_OPERATOR_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS = 1, 2, 4
@@ -89,9 +88,9 @@ def _onnx_is_whole(content: bytes) -> bool:
     """Whether the top-level protobuf fields are those of ModelProto and end exactly with the file."""
     position, fields = 0, set()
     while position < len(content):
-        tag, position = _varint(content, position)
+        tag, position = varint(content, position)
         field, wire_type = tag >> 3, tag & 7
-        number, position = _varint(content, position)
+        number, position = varint(content, position)
         if wire_type == 2 and field in ONNX_LENGTH_FIELDS:
             position += number
         elif not (wire_type == 0 and field in ONNX_VARINT_FIELDS):
@@ -100,21 +99,9 @@ def _onnx_is_whole(content: bytes) -> bool:
     return position == len(content) and ONNX_GRAPH_FIELD in fields
 
 
-def _varint(content: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 7 * VARINT_BYTES:
-        byte = content[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise IndexError("a varint longer than ten bytes")
-
-
 def _tflite_is_whole(content: bytes) -> bool:
     """Whether every table and vector that an engine follows without looking lies inside the file."""
-    reader = _Flatbuffer(content)
+    reader = Flatbuffer(content)
     model = reader.offset(0)
     buffers = reader.tables(model, MODEL_BUFFERS)
     for buffer in buffers:
@@ -132,47 +119,3 @@ def _tflite_is_whole(content: bytes) -> bool:
         reader.vector(subgraph, SUBGRAPH_INPUTS, 4)
         reader.vector(subgraph, SUBGRAPH_OUTPUTS, 4)
     return bool(subgraphs)
-
-
-class _Flatbuffer:
-    """Reads flatbuffer tables (format: "FlatBuffers internals"), raising struct.error for what lies outside."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-    def offset(self, position: int) -> int:
-        """The position that the unsigned offset stored at ``position`` points to."""
-        return position + int(struct.unpack_from("<I", self.content, position)[0])
-
-    def field(self, table: int, number: int) -> int:
-        """Position of a table's field, or 0 where it is absent."""
-        vtable = table - struct.unpack_from("<i", self.content, table)[0]
-        if vtable < 0:
-            raise struct.error("vtable before the file")
-        size = struct.unpack_from("<H", self.content, vtable)[0]
-        entry = 4 + 2 * number
-        if entry >= size:
-            return 0
-        stored = int(struct.unpack_from("<H", self.content, vtable + entry)[0])
-        return table + stored if stored else 0
-
-    def unsigned(self, table: int, number: int) -> int:
-        """A table's uint32 field; 0 where it is absent."""
-        field = self.field(table, number)
-        return int(struct.unpack_from("<I", self.content, field)[0]) if field else 0
-
-    def vector(self, table: int, number: int, item_size: int) -> tuple[int, int]:
-        """Position of a vector's first item and the count of items; (0, 0) where it is absent."""
-        field = self.field(table, number)
-        if not field:
-            return 0, 0
-        start = self.offset(field)
-        count = int(struct.unpack_from("<I", self.content, start)[0])
-        if start + 4 + count * item_size > len(self.content):
-            raise struct.error("vector beyond the file")
-        return start + 4, count
-
-    def tables(self, table: int, number: int) -> list[int]:
-        """Positions of the tables in a vector of tables."""
-        start, count = self.vector(table, number, 4)
-        return [self.offset(start + 4 * item) for item in range(count)]
