@@ -206,7 +206,7 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], said: str) 
         ("tflite", ["xnnpack", "delegate"]),
         ("tflite-runtime", ["xnnpack", "delegate"]),
         ("litert", ["kernels"]),
-        ("onnxruntime", ["optimization", "spinning", "arena"]),
+        ("onnxruntime", ["optimization", "spinning", "arena", "binding"]),
     ],
 )
 def test_every_engine_names_its_options_and_accepts_their_defaults(engine: str, names: list[str]) -> None:
@@ -514,5 +514,5 @@ def test_the_shortest_ways_into_the_packages_are_still_there(write: Write) -> No
     assert tflite.invoke.__self__ is tflite._interpreter._interpreter
     litert = ready("litert", write("litert", small_tflite()))
     assert hasattr(litert._model._model, "RunByIndex")
-    onnxruntime = ready("onnxruntime", write("onnxruntime", small_onnx()))
+    onnxruntime = ready("onnxruntime", write("onnxruntime", small_onnx()), options={"binding": "on"})
     assert onnxruntime.invoke.func.__self__ is onnxruntime._session._sess
