@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dwsep_export.errors import ConversionError
 from dwsep_export.quiet import quiet
+from dwsep_export.tflite_batch import open_batch
 
 if TYPE_CHECKING:
     import keras
@@ -20,7 +21,7 @@ INPUT_NAME = "input"
 
 
 def lower_to_tflite(model: keras.Model) -> bytes:
-    """Convert a Keras model to a float32 .tflite with batch 1.
+    """Convert a Keras model to a float32 .tflite with batch 1, which engines can resize.
 
     Args:
         model: float32 (batch, height, width, channels) to float32 (batch, outputs).
@@ -46,7 +47,7 @@ def lower_to_tflite(model: keras.Model) -> bytes:
             lowered: bytes = converter.convert()
     except Exception as error:  # the converter raises ConverterError, ValueError, RuntimeError and more
         raise ConversionError(f"TensorFlow's converter cannot lower {model.name!r}: {_first_line(error)}") from error
-    return lowered
+    return open_batch(lowered)
 
 
 def _first_line(error: Exception) -> str:

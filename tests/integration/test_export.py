@@ -24,7 +24,9 @@ from dwsep_export import (
 )
 from dwsep_export.tflite_graph import TFLiteGraph
 from dwsep_export.tflite_weights import to_float16, to_w8_dynamic
+from dwsep_runtime.engines import EngineSettings, allocate_engine, load_engine
 from dwsep_runtime.preprocessing import Preprocessing
+from dwsep_runtime.timing import random_inputs
 from edge_dwsep.cost import model_facts
 from tests.conftest import CommandLine, Demo
 
@@ -198,6 +200,26 @@ def test_agreement_is_not_claimed_where_it_says_nothing(tmp_path: Path, outputs:
     assert artifact.manifest is not None
     assert artifact.manifest.parity.top1_agreement is None
     assert [warning.partition("model ")[2] for warning in artifact.manifest.warnings] == list(said)
+
+
+@pytest.mark.parametrize(
+    "ending", ["float32.tflite", "float16.tflite", "w8-dynamic.tflite", "w8a8.tflite", "float32.onnx"]
+)
+def test_an_artifact_runs_at_another_batch_and_gives_what_its_images_give_one_by_one(demo: Demo, ending: str) -> None:
+    file = demo.artifact(ending)
+    name = "onnxruntime" if ending.endswith("onnx") else "tflite"
+    engines = {}
+    for batch in (1, 4):
+        engines[batch], version = load_engine(name, file, EngineSettings(batch=batch), file.name)
+        allocate_engine(engines[batch], name, version, file.name)
+    (images,) = random_inputs(engines[4].inputs, 0)
+    outputs = []
+    for start, batch in [(0, 4), (0, 1), (1, 1), (2, 1), (3, 1)]:
+        engines[batch].set_inputs([images[start : start + batch]])
+        engines[batch].invoke()
+        outputs.append(np.array(engines[batch].get_outputs()[0]))
+    assert outputs[0].shape == (4, 10)
+    assert np.allclose(outputs[0], np.concatenate(outputs[1:]), atol=1e-6)
 
 
 def test_float16_refuses_a_weight_beyond_its_range(demo: Demo) -> None:
