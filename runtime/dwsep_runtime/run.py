@@ -95,6 +95,7 @@ def _run(
 ) -> dict[str, Any]:
     """Run a scenario in this process."""
     model = Path(job.model)
+    cores = device_facts()["cores"]
     _require_content(job)
     limit = job.memory_limit_bytes or device_facts()["memory_bytes"]
     if limit is not None:
@@ -135,7 +136,7 @@ def _run(
         "conditions": records,
         "state": {"before": before, "after": after},
     }
-    return {**result, **judged(result, device_facts()["cores"], getattr(job.scenario, "min_samples", 1))}
+    return {**result, **judged(result, cores, getattr(job.scenario, "min_samples", 1))}
 
 
 def _require_content(job: Job) -> None:
