@@ -124,7 +124,7 @@ def _distortion_in_words(profile: Row) -> str:
     distortion = profile["distortion"]
     if profile["method"] == "prefix":
         alone = distortion["alone_to_parts"]
-        text = "an operator's time is what the model takes longer for being cut after it and not before"
+        text = "an operator's time is what a part of the model takes longer for ending after it and not before"
         if alone is not None:
             text += f"; as models of their own, convolutions and dense layers take {100 * alone:.1f} % of that"
         return text

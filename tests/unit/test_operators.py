@@ -20,8 +20,14 @@ from dwsep_runtime.operators.profile import profile_operators
 from dwsep_runtime.operators.rounds import MIN_ROUNDS, interleaved_rounds, median_estimate, on_one_core
 from dwsep_runtime.operators.summary import MeasuredOperator, sum_by_kind
 from dwsep_runtime.operators.tflite_operators import BUILTIN_OPERATORS, TFLiteOperators
-from dwsep_runtime.operators.tflite_prefix import first_crashing_operator, write_alone, write_empty, write_prefix
-from dwsep_runtime.operators.tflite_profile import _blocks
+from dwsep_runtime.operators.tflite_prefix import (
+    first_crashing_operator,
+    window_inputs,
+    write_empty,
+    write_prefix,
+    write_window,
+)
+from dwsep_runtime.operators.tflite_profile import EMPTY, _blocks, _spans
 from dwsep_runtime.protobuf import fields, integers
 from edge_dwsep.operator_table import print_operators
 from tests.small_models import CLASSES, SIDE, small_onnx, small_tflite
@@ -169,9 +175,42 @@ def test_an_operator_alone_takes_its_own_inputs_and_the_constants_behind_them(tm
     )
     graph = TFLiteOperators(content, "m")
     part = tmp_path / "part.tflite"
-    write_alone(graph, graph.operators[2], part)
+    write_window(graph, 2, 2, part)
     (found,) = run("tflite", part, [np.array([[-3, -0.5, 0, 2]], np.float32)])
     np.testing.assert_array_equal(found, [[-1, -0.5, 0, 2]])
+
+
+@pytest.mark.parametrize("engine", ["tflite", "litert"])
+def test_operators_in_the_middle_take_what_comes_from_before_as_inputs(tmp_path: Path, engine: str) -> None:
+    graph = TFLiteOperators(BRANCHED, "m")
+    part = tmp_path / "part.tflite"
+    write_window(graph, 3, 4, part)
+    assert window_inputs(graph, 3, 4) == [3, 2]
+    negated, absolute = np.linspace(-2, 2, 8, dtype=np.float32)[None], np.full((1, 8), 1.5, np.float32)
+    (found,) = run(engine, part, [negated, absolute])
+    np.testing.assert_array_equal(found, np.minimum(absolute, np.maximum(negated, 1)))
+
+
+def test_parts_begin_a_few_operators_before_but_never_with_random_indices() -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    count = 9
+    content = tflite([("RELU", [step], [step + 1]) for step in range(count)], [(1, 4)] * (count + 1))
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model.subgraphs[0].tensors[3].type = schema.TensorType.INT32
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    graph = TFLiteOperators(bytes(builder.Output()), "m")
+    spans = [_spans(graph, graph.operators, position) for position in range(count)]
+    assert spans[:2] == [[EMPTY, (0, 0)], [(0, 0), (0, 1)]]
+    assert [after[0] for _, after in spans] == [0, 0, 0, 0, 0, 1, 2, 2, 4]
+    assert all(before == (start, position - 1) for position, (before, (start, _)) in enumerate(spans[1:], 1))
+
+
+def test_an_operator_with_macs_is_also_timed_alone() -> None:
+    graph = TFLiteOperators(small_tflite(), "m")
+    assert _spans(graph, graph.operators, 0) == [EMPTY, (0, 0), (0, 0)]
 
 
 def test_a_part_has_no_signature_that_could_contradict(tmp_path: Path) -> None:
@@ -573,7 +612,7 @@ pointwise  1          75.0 [72.0, 78.0]  75.0 %  3.000     40.0
 other      1          (2.0 [-1.0, 5.0])   2.0 %      ?
 
 whole 100.0 us [99.0, 101.0], operators 97.0 us, 1.0 us without any operator: together 98.0 % of the whole
-an operator's time is what the model takes longer for being cut after it and not before; \
+an operator's time is what a part of the model takes longer for ending after it and not before; \
 as models of their own, convolutions and dense layers take 90.0 % of that
 in parentheses: not to be told from 0
 """

@@ -21,8 +21,8 @@ def profile_operators(
     """Time each operator of a model on random inputs, and how far the way of measuring distorts what it measures.
 
     With one thread, this one is kept on one core for as long as it lasts: what moves between cores varies many times
-    more. A .tflite is timed cut after each operator (:mod:`dwsep_runtime.operators.tflite_profile`), an .onnx by
-    onnxruntime's own profiler (:mod:`dwsep_runtime.operators.onnx_profile`); both say what their figures mean.
+    more. A .tflite is timed in parts that end after each operator (:mod:`dwsep_runtime.operators.tflite_profile`), an
+    .onnx by onnxruntime's own profiler (:mod:`dwsep_runtime.operators.onnx_profile`); both say what their figures mean.
 
     Args:
         model: the model file.

@@ -16,11 +16,14 @@ from dwsep_runtime.flatbuffer import Flatbuffer
 # Field numbers of tables in schema.fbs (TensorFlow Lite, version 3).
 MODEL_OPERATOR_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS = 1, 2, 4
 SUBGRAPH_TENSORS, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS, SUBGRAPH_OPERATORS = 0, 1, 2, 3
-TENSOR_SHAPE, TENSOR_BUFFER, TENSOR_NAME = 0, 2, 3
+TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME = 0, 1, 2, 3
 BUFFER_DATA, BUFFER_SIZE = 0, 2
 CODE_DEPRECATED_BUILTIN, CODE_CUSTOM, CODE_BUILTIN = 0, 1, 3
 OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_OPTIONS = 0, 1, 2, 4
 BATCH_MATMUL_ADJOINT_X = 0
+
+MEASURED_TYPES = frozenset({0, 1, 3, 7, 9})
+"""Codes of float32, float16, uint8, int16 and int8 (TensorType of schema.fbs)."""
 
 BUILTIN_NAMES = """
     ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE EMBEDDING_LOOKUP FLOOR
@@ -74,12 +77,21 @@ UNCOUNTED = frozenset(
 
 @dataclass(frozen=True)
 class TFLiteTensor:
-    """A tensor: its shape as the file has it, the index of its buffer, and whether the file holds its values."""
+    """A tensor.
+
+    Attributes:
+        name: in the file.
+        shape: in the file.
+        buffer: index of its buffer.
+        constant: whether the file holds its values.
+        any_value: whether it may be given random values: it holds measured ones, not shapes, indices or conditions.
+    """
 
     name: str
     shape: tuple[int, ...]
     buffer: int
     constant: bool
+    any_value: bool
 
 
 @dataclass(frozen=True)
@@ -155,6 +167,10 @@ class TFLiteOperators:
         shape = self.tensors[self.inputs[0]].shape if self.inputs else ()
         return max(1, shape[0]) if shape else 1
 
+    def largest_activation(self) -> int:
+        """Bytes of the largest tensor that is no constant, four an element."""
+        return 4 * max((_elements(tensor.shape) for tensor in self.tensors if not tensor.constant), default=0)
+
     def _type(self, code: int) -> str:
         """Name of an operator code; files from before 2020 have it in the deprecated field alone."""
         builtin = max(
@@ -169,7 +185,8 @@ class TFLiteOperators:
     def _tensor(self, table: int, held: Sequence[bool]) -> TFLiteTensor:
         buffer = self.reader.unsigned(table, TENSOR_BUFFER)
         shape = self.reader.integers(table, TENSOR_SHAPE)
-        return TFLiteTensor(self.reader.text(table, TENSOR_NAME), shape, buffer, held[buffer])
+        measured = self.reader.scalar(table, TENSOR_TYPE, "<b") in MEASURED_TYPES
+        return TFLiteTensor(self.reader.text(table, TENSOR_NAME), shape, buffer, held[buffer], measured)
 
     def _read_operators(self) -> list[TFLiteOperator]:
         known = {index for index, tensor in enumerate(self.tensors) if tensor.constant}

@@ -1,4 +1,4 @@
-"""Parts of a .tflite file as files of their own: the first k operators, or one operator alone.
+"""Parts of a .tflite file as files of their own: its first operators, some in the middle, or one alone.
 
 A part is the same file with three vectors changed. The vector of operators is shortened in place: its items are
 offsets forward, and an item moved towards the front still points forward. The vectors of inputs and outputs are written
@@ -8,7 +8,14 @@ package is needed that writes flatbuffers, and all kernels, scales and options s
 
 from __future__ import annotations
 
-__all__ = ["constant_bytes", "first_crashing_operator", "write_alone", "write_empty", "write_prefix"]
+__all__ = [
+    "constant_bytes",
+    "first_crashing_operator",
+    "window_inputs",
+    "write_empty",
+    "write_prefix",
+    "write_window",
+]
 
 import struct
 import tempfile
@@ -54,27 +61,28 @@ def write_empty(graph: TFLiteOperators, path: Path) -> None:
     _write_part(graph, [], graph.inputs, graph.inputs, path)
 
 
-def write_alone(graph: TFLiteOperators, operator: TFLiteOperator, path: Path) -> None:
-    """Write one operator as a model, with the constant operators (such as float16 DEQUANTIZE) that it reads from.
+def write_window(graph: TFLiteOperators, first: int, last: int, path: Path) -> None:
+    """Write consecutive operators as a model, with the constant ones (such as float16 DEQUANTIZE) that they read from.
 
     Args:
         graph: the whole model.
-        operator: one of its operators.
+        first: index of the first operator that is kept; 0 makes it :func:`write_prefix`.
+        last: index of the last.
         path: the file to write.
     """
-    needed = set(operator.inputs)
-    kept = [operator]
-    for earlier in reversed(graph.operators[: operator.index]):
-        if earlier.constant and needed.intersection(earlier.outputs):
-            kept.insert(0, earlier)
-            needed.update(earlier.inputs)
-    made = {tensor for constant in kept[:-1] for tensor in constant.outputs}
-    inputs = [
-        tensor
-        for tensor in dict.fromkeys(operator.inputs)
-        if tensor >= 0 and tensor not in made and not graph.tensors[tensor].constant
-    ]
-    _write_part(graph, kept, inputs, operator.outputs, path)
+    if first == 0:
+        write_prefix(graph, last, path)
+        return
+    kept = _with_constants(graph, first, last)
+    _write_part(graph, kept, window_inputs(graph, first, last), _unread(kept), path)
+
+
+def window_inputs(graph: TFLiteOperators, first: int, last: int) -> list[int]:
+    """What consecutive operators read and neither they nor constants make: indices of tensors, in order."""
+    kept = _with_constants(graph, first, last)
+    made = {tensor for operator in kept for tensor in operator.outputs}
+    read = dict.fromkeys(tensor for operator in kept for tensor in operator.inputs if tensor >= 0)
+    return [tensor for tensor in read if tensor not in made and not graph.tensors[tensor].constant]
 
 
 def first_crashing_operator(model: Path, crashes: Callable[[Path], bool]) -> Optional[TFLiteOperator]:
@@ -117,14 +125,25 @@ def first_crashing_operator(model: Path, crashes: Callable[[Path], bool]) -> Opt
     return graph.operators[dead - 1]
 
 
-def constant_bytes(graph: TFLiteOperators, last: TFLiteOperator) -> int:
-    """Bytes of the constants that the model cut after an operator reads."""
-    read = {tensor for operator in graph.operators[: last.index + 1] for tensor in operator.inputs if tensor >= 0}
+def constant_bytes(graph: TFLiteOperators, first: int, last: int) -> int:
+    """Bytes of the constants that consecutive operators read."""
+    read = {tensor for operator in graph.operators[first : last + 1] for tensor in operator.inputs if tensor >= 0}
     buffers = graph.reader.tables(graph.model, MODEL_BUFFERS)
     return sum(
         graph.reader.vector(buffers[buffer], BUFFER_DATA, 1)[1]
         for buffer in {graph.tensors[tensor].buffer for tensor in read}
     )
+
+
+def _with_constants(graph: TFLiteOperators, first: int, last: int) -> list[TFLiteOperator]:
+    """Consecutive operators and, before them, the constant ones that they read from."""
+    kept = graph.operators[first : last + 1]
+    needed = {tensor for operator in kept for tensor in operator.inputs}
+    for earlier in reversed(graph.operators[:first]):
+        if earlier.constant and needed.intersection(earlier.outputs):
+            kept.insert(0, earlier)
+            needed.update(earlier.inputs)
+    return kept
 
 
 def _unread(operators: Sequence[TFLiteOperator]) -> list[int]:

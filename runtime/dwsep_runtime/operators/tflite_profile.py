@@ -1,21 +1,24 @@
-"""Time of each operator of a .tflite file, from models cut after one operator more each.
+"""Time of each operator of a .tflite file, from parts of it that end after one operator more each.
 
-No profiler of TensorFlow Lite or LiteRT can be reached from Python, so operator k takes what the model cut after k
-takes longer than the model cut after k - 1. Both are timed one after the other in every round. What that means:
+No profiler of TensorFlow Lite or LiteRT can be reached from Python, so operator k takes what the operators up to k take
+longer than those up to k - 1. Both parts begin a few operators before: with all that come before, the difference of two
+long times would be worthless wherever the device is not at rest. They are timed one after the other in every round.
+What that means:
 
 - An operator's time holds what surrounds it: moving its inputs into the cache, waiting of threads, the way from one
   delegate to the next. An engine that computes two operators as one (PAD and CONV_2D) gives the first its own time and
   the second the difference, which may be negative; so it stays, and the sum is right.
 - Constant operators (float16 weights' DEQUANTIZE) are left out: engines compute them once. If one does not, its time is
   in the first operator that is measured after it.
-- ``fixed_ns`` is the model cut before the first operator, whose outputs are its inputs: the way through Python and the
-  engine. An engine that refuses such a model leaves it in the first operator, and ``fixed_ns`` is None.
-- The differences telescope, so that their sum agrees with the whole unless the rounds are too few or too noisy:
-  ``distortion.sum_to_whole`` says no more than that. Independent of it, every operator with known MACs is also timed
-  alone, as a model of its own, its fixed part taken off. ``distortion.alone_to_parts`` is the sum of these over the sum
-  of the same operators' differences: below 1 where operators alone profit from finding weights and inputs in the cache,
-  above 1 where one alone costs what the whole is spared, such as changes of layout. Far from 1 it says that an
-  operator's time belongs to this network and not to the operator.
+- ``fixed_ns`` is the model without operators: the way through Python and the engine. An engine that refuses such a
+  model leaves it in the first operator, and ``fixed_ns`` is None.
+- ``distortion.sum_to_whole`` compares with the untouched model in the same rounds, of which the parts know nothing. It
+  is above 1 if ends of parts cost what the model is spared, below 1 if operators profit from finding the weights of so
+  few others in the cache, and below 1 on a device that others keep busy, where a short part finds an undisturbed moment
+  sooner than the whole.
+- ``alone_ns`` of an operator with MACs is that of the model of it alone, its fixed part taken off, and
+  ``distortion.alone_to_parts`` the sum of these over the sum of the same operators' ``ns``. Far from 1 it says that an
+  operator's time belongs to where it stands and not to the operator.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ __all__ = ["profile_prefixes"]
 
 import functools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -34,14 +37,27 @@ from dwsep_runtime.errors import DwsepError, EngineError, InvalidInput
 from dwsep_runtime.operators.rounds import Rounds, interleaved_rounds, median_estimate
 from dwsep_runtime.operators.summary import MeasuredOperator, sum_by_kind
 from dwsep_runtime.operators.tflite_operators import TFLiteOperator, TFLiteOperators
-from dwsep_runtime.operators.tflite_prefix import constant_bytes, write_alone, write_empty, write_prefix
+from dwsep_runtime.operators.tflite_prefix import constant_bytes, window_inputs, write_empty, write_window
 from dwsep_runtime.timing import random_inputs
 
 MEMORY_BYTES = 1 << 28
-"""Weights that the models loaded at a time may hold; beyond, a part of the cuts is timed after the other."""
+"""What the models loaded at a time may take, about; if all take more, the cuts are timed in several blocks."""
 
 COPIES = 2
 """Times that an engine holds weights: as they are in the file, and packed for its kernels."""
+
+ARENA_TENSORS = 2
+"""Tensors of the largest size that an engine keeps for activations, about: an operator's input and output."""
+
+LEAD = 4
+"""Operators before the one in question that its parts begin with. On two x86 cores that others used, times of depthwise
+convolutions of the same shape were 7.6 to 10.0 us; from the beginning of the network (31 operators, 1.6 ms) on, they
+were 3.1 to 36."""
+
+Span = tuple[int, int]
+"""First and last position of a part, both included; (0, -1) is the model without operators."""
+
+EMPTY: Span = (0, -1)
 
 Invoke = Callable[[], object]
 
@@ -53,7 +69,7 @@ class _Measured:
     Attributes:
         whole: of the untouched file.
         fixed: of the model without operators; empty where the engine refuses it.
-        parts: of each operator, by its position: one cut less the one before.
+        parts: of each operator, by its position: the part that ends after it less the one that ends before.
         alone: of the model of one operator, by its position, its fixed part included.
         rounds: of each block.
     """
@@ -79,13 +95,19 @@ def profile_prefixes(
     if not operators:
         raise InvalidInput(f"{title} has no operator that depends on its inputs; there is nothing to profile")
     measured = _Measured()
-    blocks = _blocks([COPIES * constant_bytes(graph, operator) for operator in operators], MEMORY_BYTES)
-    effort = [sum(block) + len(block) for block in blocks]
+    arena = ARENA_TENSORS * graph.largest_activation() * settings.batch
+    spans = [_spans(graph, operators, position) for position in range(len(operators))]
+    costs = [sum(arena + COPIES * _weights(graph, operators, span) for span in group) for group in spans]
+    blocks = _blocks(costs, MEMORY_BYTES)
     with tempfile.TemporaryDirectory(prefix="dwsep-") as folder:
         loader = _Loader(engine_name, settings, title, seed, Path(folder) / "part.tflite")
-        for block, share in zip(blocks, effort):
-            parts = _load_block(loader, model, graph, operators, block)
-            _keep(measured, interleaved_rounds(list(parts.values()), seconds * share / sum(effort)), list(parts), block)
+        for block in blocks:
+            whole = loader.whole(model)
+            parts = _load_block(loader, graph, operators, [spans[position] for position in block])
+            share = seconds * len(block) / len(operators)
+            rounds = interleaved_rounds([whole, *parts.values()], share)
+            _keep(measured, rounds, parts, {position: spans[position] for position in block})
+            parts.clear()  # gives their memory back before the next ones are loaded
     return _profile(measured, operators, settings.batch / graph.batch() if settings.batch > 1 else 1.0)
 
 
@@ -168,46 +190,70 @@ def _run(engine: Engine) -> None:
     engine.invoke()
 
 
+def _spans(graph: TFLiteOperators, operators: Sequence[TFLiteOperator], position: int) -> list[Span]:
+    """The parts that end before and after an operator and, if it has MACs, the operator alone.
+
+    They begin ``LEAD`` operators before, or further up where random numbers may not be fed.
+    """
+    last = operators[position].index
+
+    def may_begin(start: int) -> bool:
+        first = operators[start].index
+        return all(graph.tensors[tensor].any_value for tensor in window_inputs(graph, first, last))
+
+    start = max(0, position - LEAD)
+    while start and not may_begin(start):
+        start -= 1
+    spans = [(start, position - 1) if position else EMPTY, (start, position)]
+    if operators[position].macs and may_begin(position):
+        spans.append((position, position))
+    return spans
+
+
+def _weights(graph: TFLiteOperators, operators: Sequence[TFLiteOperator], span: Span) -> int:
+    return 0 if span == EMPTY else constant_bytes(graph, operators[span[0]].index, operators[span[1]].index)
+
+
 def _load_block(
-    loader: _Loader, model: Path, graph: TFLiteOperators, operators: Sequence[TFLiteOperator], block: range
-) -> dict[tuple[str, int], Invoke]:
-    """The whole, the cut before a block's first operator, the cut after each, and each operator with MACs alone."""
-    parts = {("whole", 0): loader.whole(model)}
-    if block.start:
-        before = operators[block.start - 1]
-        parts["cut", block.start - 1] = loader.part(
-            functools.partial(write_prefix, graph, before.index), f"cut after {before}"
-        )
-    else:
-        empty = loader.part_if_accepted(functools.partial(write_empty, graph), "without operators")
-        if empty is not None:
-            parts["cut", -1] = empty
-    for position in block:
-        operator = operators[position]
-        parts["cut", position] = loader.part(
-            functools.partial(write_prefix, graph, operator.index), f"cut after {operator}"
-        )
-    for position in block:
-        operator = operators[position]
-        if operator.macs:
-            alone = loader.part_if_accepted(functools.partial(write_alone, graph, operator), f"cut to {operator}")
-            if alone is not None:
-                parts["alone", position] = alone
+    loader: _Loader, graph: TFLiteOperators, operators: Sequence[TFLiteOperator], groups: Sequence[Sequence[Span]]
+) -> dict[Span, Invoke]:
+    """Load each part once, in an order in which the two of an operator follow one another.
+
+    The model without operators and operators alone are left out where the engine refuses them.
+    """
+    parts: dict[Span, Invoke] = {}
+    for before, after, *alone in groups:
+        if before == EMPTY:
+            empty = loader.part_if_accepted(functools.partial(write_empty, graph), "without operators")
+            if empty is not None:
+                parts[EMPTY] = empty
+        for start, end in (before, after):
+            if (start, end) not in parts and end >= 0:
+                first, last = operators[start], operators[end]
+                write = functools.partial(write_window, graph, first.index, last.index)
+                parts[start, end] = loader.part(write, f"cut after {last}")
+        for span in alone:
+            if span not in parts:
+                one = operators[span[0]]
+                write = functools.partial(write_window, graph, one.index, one.index)
+                part = loader.part_if_accepted(write, f"cut to {one}")
+                if part is not None:
+                    parts[span] = part
     return parts
 
 
-def _keep(measured: _Measured, rounds: Rounds, keys: Sequence[tuple[str, int]], block: range) -> None:
-    times = {key: rounds.column(place) for place, key in enumerate(keys)}
+def _keep(measured: _Measured, rounds: Rounds, parts: Iterable[Span], groups: Mapping[int, Sequence[Span]]) -> None:
+    times = {span: rounds.column(1 + place) for place, span in enumerate(parts)}
     measured.rounds.append(len(rounds.times))
-    measured.whole.extend(times["whole", 0])
-    if block.start == 0:
-        measured.fixed.extend(times.get(("cut", -1), ()))
+    measured.whole.extend(rounds.column(0))
+    measured.fixed.extend(times.get(EMPTY, ()))
     nothing = [0.0] * len(rounds.times)
-    for position in block:
-        before = times.get(("cut", position - 1), nothing)
-        measured.parts[position] = [after - earlier for after, earlier in zip(times["cut", position], before)]
-        if ("alone", position) in times:
-            measured.alone[position] = times["alone", position]
+    for position, (before, after, *alone) in groups.items():
+        earlier = times.get(before, nothing)
+        measured.parts[position] = [late - early for late, early in zip(times[after], earlier)]
+        for span in alone:
+            if span in times:
+                measured.alone[position] = times[span]
 
 
 def _blocks(costs: Sequence[int], most: int) -> list[range]:
