@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dwsep_runtime.accuracy import accuracy, predict
+from dwsep_runtime.accuracy import accuracy
 from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
+from dwsep_runtime.agreement import predict
 from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.engines.protocol import Tensor
 from dwsep_runtime.errors import EngineError, InvalidInput
@@ -271,7 +272,7 @@ def test_an_offset_between_outputs_and_labels_is_taken_off(tmp_path: Path) -> No
         (PIXELS, np.array([0, -1, 2]), "labels run from -1 to 2"),
         (PIXELS, np.array([0, 1]), "labels must be integers"),
         (PIXELS, np.array([0.0, 1.0, 2.0]), "labels must be integers"),
-        (PIXELS.astype(np.float32), np.array([0, 1, 2]), "images must be uint8"),
+        (PIXELS.astype(np.float64), np.array([0, 1, 2]), "images must be uint8"),
         (np.zeros((3, 5, 5, 1), np.uint8), np.array([0, 1, 2]), r"images are \(5, 5, 1\) after preprocessing"),
         (np.zeros((0, 2, 2, 1), np.uint8), np.zeros(0, np.int64), "holds no items"),
     ],
