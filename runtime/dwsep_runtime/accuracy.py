@@ -34,8 +34,8 @@ def accuracy(
 
     Returns:
         JSON values: ``count``, ``top1_correct``, ``top5_correct``, ``classes``; encoded ``predictions`` int32
-        (count,), as labels; encoded ``confusion`` int64 (classes, classes), rows true and columns predicted; ``loop``,
-        see :meth:`InferenceLoop.cost`; ``golden``, see :func:`check_golden`, None without golden images.
+        (count,), as labels; encoded ``confusion`` int64 (classes, classes), rows true and columns predicted;
+        ``golden``, see :func:`check_golden`, None without golden images; and what :meth:`InferenceLoop.cost` tells.
 
     Raises:
         InvalidInput: images do not fit the model, or a label is no class of it.
@@ -73,8 +73,8 @@ def accuracy(
         "top5_correct": top5_correct,
         "predictions": encode_array(predictions),
         "confusion": encode_array(confusion.astype(np.int64).reshape(classes, classes)),
-        "loop": loop.cost(),
         "golden": golden,
+        **loop.cost(),
     }
 
 

@@ -29,7 +29,7 @@ def predict(engine: Engine, scenario: Predict, *, on_progress: OnProgress = lamb
 
     Returns:
         JSON values: ``count``; ``outputs``, the path of the first output's file; ``kept``, each output as
-        :class:`KeptOutput` reads it; ``loop`` and ``golden`` as of scenario accuracy.
+        :class:`KeptOutput` reads it; ``golden`` and the loop's cost as of scenario accuracy.
 
     Raises:
         InvalidInput: images do not fit the model.
@@ -63,8 +63,8 @@ def predict(engine: Engine, scenario: Predict, *, on_progress: OnProgress = lamb
         "count": len(images),
         "outputs": scenario.outputs,
         "kept": [output.to_json() for output in kept],
-        "loop": loop.cost(),
         "golden": golden,
+        **loop.cost(),
     }
 
 
@@ -81,7 +81,7 @@ def agreement(
         ``matched_by`` ("shape", "name" or "position"), ``shape``, ``span``, ``max_abs``, ``rms`` (root of the mean
         square), ``max_relative``, ``rms_relative``, ``cosine`` (similarity over all images; None if either is all
         zeros) and ``within``, the share of elements that differ by at most ``scenario.tolerance`` of the span;
-        ``loop`` and ``golden`` as of scenario accuracy.
+        ``golden`` and the loop's cost as of scenario accuracy.
 
     Raises:
         InvalidInput: images do not fit the model, or its outputs cannot be matched with the reference's.
@@ -110,8 +110,8 @@ def agreement(
             {"own_name": engine.outputs[own].name, "matched_by": matched_by, **comparison.figures()}
             for own, matched_by, comparison in comparisons
         ],
-        "loop": loop.cost(),
         "golden": golden,
+        **loop.cost(),
     }
 
 

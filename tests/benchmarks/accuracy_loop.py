@@ -75,7 +75,7 @@ def added(artifact: Artifact, name: str, folder: Path) -> str:
                 taken[turn] = bare(engine, inputs)
             else:
                 started = time.perf_counter()
-                costs.append(accuracy(engine, scenario)["loop"])
+                costs.append(accuracy(engine, scenario))
                 taken[turn] = time.perf_counter() - started
         bares.append(1e6 * taken["bare"] / count)
         differences.append(1e6 * (taken["ours"] - taken["bare"]) / count)
