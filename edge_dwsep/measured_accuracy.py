@@ -32,7 +32,7 @@ from dwsep_runtime.golden import LARGE_DIFFERENCE
 from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.shares import mcnemar, wilson_interval
 from edge_dwsep.datasets.evaluation import EvaluationSet
-from edge_dwsep.per_class import per_class
+from edge_dwsep.per_class import confusion_matrix, per_class
 from edge_dwsep.results import circumstances
 
 SIGNIFICANT = 0.05
@@ -144,6 +144,7 @@ def accuracy_record(measured: Mapping[str, Any], data: EvaluationSet, names: tup
     """The ``accuracy`` of a run's record, from what the runtime measured."""
     count, classes = measured["count"], measured["classes"]
     labels = np.zeros(0, np.int64) if data.labels is None else data.labels
+    predictions = decode_array(measured["predictions"])
     return {
         "count": count,
         "classes": classes,
@@ -152,8 +153,8 @@ def accuracy_record(measured: Mapping[str, Any], data: EvaluationSet, names: tup
         "top5": measured["top5_correct"] / count,
         "top5_interval": wilson_interval(measured["top5_correct"], count),
         "predictions": measured["predictions"],
-        "confusion": decode_array(measured["confusion"]).tolist(),
-        "per_class": per_class(labels, decode_array(measured["predictions"]), classes, names),
+        "confusion": confusion_matrix(labels, predictions, classes).tolist(),
+        "per_class": per_class(labels, predictions, classes, names),
         **{name: measured[name] for name in LOOP},
     }
 

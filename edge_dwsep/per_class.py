@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["class_name", "largest_confusions", "per_class"]
+__all__ = ["class_name", "confusion_matrix", "largest_confusions", "per_class"]
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +16,13 @@ from dwsep_runtime.shares import wilson_interval
 def class_name(names: Sequence[str], label: int) -> str:
     """Name of a class, or its number where none is known."""
     return names[label] if label < len(names) else str(label)
+
+
+def confusion_matrix(labels: NDArray[np.int64], predictions: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """Counts of images, (classes, classes): rows true, columns predicted; a negative prediction is in none."""
+    known = predictions >= 0
+    places = labels[known] * classes + predictions[known]
+    return np.bincount(places, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
 
 
 def per_class(

@@ -34,8 +34,8 @@ def accuracy(
 
     Returns:
         JSON values: ``count``, ``top1_correct``, ``top5_correct``, ``classes``; encoded ``predictions`` int32
-        (count,), as labels; encoded ``confusion`` int64 (classes, classes), rows true and columns predicted;
-        ``golden``, see :func:`check_golden`, None without golden images; and what :meth:`InferenceLoop.cost` tells.
+        (count,), as labels, of which whoever knows the labels makes a confusion matrix; ``golden``, see
+        :func:`check_golden`, None without golden images; and what :meth:`InferenceLoop.cost` tells.
 
     Raises:
         InvalidInput: images do not fit the model, or a label is no class of it.
@@ -64,15 +64,12 @@ def accuracy(
         predictions[chunk] = scores.argmax(axis=1)
         top5_correct += int(np.count_nonzero(_ranks(scores, wanted[chunk]) < TOP_K))
     predictions -= scenario.label_offset
-    known = predictions >= 0
-    confusion = np.bincount(labels[known] * np.int64(classes) + predictions[known], minlength=classes * classes)
     return {
         "count": len(images),
         "classes": classes,
         "top1_correct": int(np.count_nonzero(predictions == labels)),
         "top5_correct": top5_correct,
         "predictions": encode_array(predictions),
-        "confusion": encode_array(confusion.astype(np.int64).reshape(classes, classes)),
         "golden": golden,
         **loop.cost(),
     }
