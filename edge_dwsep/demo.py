@@ -16,11 +16,12 @@ from dwsep_export import RECIPES, Recipe
 from dwsep_export.output import staging_folder, write_text
 from dwsep_runtime.errors import DwsepError
 from dwsep_runtime.shares import wilson_interval
+from edge_dwsep.datasets.evaluation import EvaluationSet
 from edge_dwsep.datasets.sources import open_data
 from edge_dwsep.evaluate import Evaluation, engines_of, evaluate
 from edge_dwsep.export import export_source, predictions_of
 from edge_dwsep.measure import LatencySettings
-from edge_dwsep.measured_accuracy import AccuracySettings, evaluation_files
+from edge_dwsep.measured_accuracy import AccuracySettings, Predictions, evaluation_files
 from edge_dwsep.model_source import open_model
 from edge_dwsep.report import render
 from edge_dwsep.results import new_results, write_results
@@ -73,9 +74,12 @@ def run_demo(folder: Path, command: str, on_step: Callable[[str], None] = lambda
     plan = [(artifact, engine) for artifact in artifacts for engine in engines_of(artifact, ())]
     device = LocalDevice()
     try:
-        with evaluation_files(data.evaluation) as files:
+        with evaluation_files(EvaluationSet.of(data.evaluation)) as files:
             what = Evaluation(
-                latency=LATENCY, accuracy=AccuracySettings(), files=files, reference=(REFERENCE, expected)
+                latency=LATENCY,
+                accuracy=AccuracySettings(),
+                files=files,
+                reference=Predictions(REFERENCE, expected),
             )
             evaluate(device, plan, what, results, on_step)
     finally:

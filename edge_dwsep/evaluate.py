@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dwsep_devices import Device
 from dwsep_export import Artifact
+from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.engines import ENGINES
-from dwsep_runtime.errors import DwsepError, InvalidInput, UnknownName
+from dwsep_runtime.errors import DwsepError, InvalidInput, NotAClassifier, UnknownName
 from dwsep_runtime.preprocessing import Preprocessing
 from edge_dwsep.interleave import InterleaveSettings, measure_interleaved
 from edge_dwsep.measure import LatencySettings, measure_latency, profile_latency, run_record
-from edge_dwsep.measured_accuracy import AccuracySettings, EvaluationFiles, measure_accuracy
+from edge_dwsep.measured_accuracy import AccuracySettings, EvaluationFiles, Predictions, measure_accuracy
+from edge_dwsep.measured_agreement import Outputs, keep_outputs, measure_agreement
 from edge_dwsep.results import add_run
 
 
@@ -32,8 +31,9 @@ class Evaluation:
         session: for latency measured in turns; None to measure one run after another.
         profile_ops: whether to time each operator, too.
         accuracy: None to leave accuracy out.
-        files: images and labels, for accuracy.
-        reference: name and predictions, int64 (count,), to compare with image by image.
+        files: images or other inputs, and labels, for accuracy.
+        reference: predictions to compare with image by image; or an artifact and its engine, to be run first and
+            compared with.
         preprocessing: for artifacts without a manifest; None where every artifact has one.
         label_offset: number of outputs before the one of label 0.
     """
@@ -43,7 +43,7 @@ class Evaluation:
     profile_ops: bool = False
     accuracy: AccuracySettings | None = None
     files: EvaluationFiles | None = None
-    reference: tuple[str, NDArray[np.int64]] | None = None
+    reference: Predictions | tuple[Artifact, str] | None = None
     preprocessing: Preprocessing | None = None
     label_offset: int = 0
 
@@ -79,7 +79,9 @@ def evaluate(
 ) -> None:
     """Measure artifacts and append a record a run to ``results["runs"]``.
 
-    A run that fails, by a crash of its engine for one, is recorded as failed and the next one is begun.
+    A run that fails, by a crash of its engine for one, is recorded as failed and the next one is begun. A reference
+    that is an artifact is run first and recorded first, with ``is_reference``; where it has no top-1 accuracy, for want
+    of labels or of one vector of classes, outputs are compared number by number.
 
     Args:
         device: where to run.
@@ -87,12 +89,29 @@ def evaluate(
         what: latency, accuracy, or both.
         results: see :mod:`edge_dwsep.results`.
         on_step: told of each measurement as it begins.
+
+    Raises:
+        InvalidInput: accuracy is wanted of data without labels, and there is no reference to compare with.
+        DwsepError: the reference failed.
     """
-    titles = _titles([artifact for artifact, _ in plan])
+    reference: Predictions | Outputs | None = None
+    first = what.reference if isinstance(what.reference, tuple) else None
+    titles = _titles([artifact for artifact, _ in (*plan, *((first,) if first else ()))])
+    if first is not None:
+        reference = _run_reference(device, first, titles[first[0].file], what, results, on_step)
+        ran = first[0].sha256, first[1]
+        plan = [(artifact, engine) for artifact, engine in plan if (artifact.sha256, engine) != ran]
+    elif isinstance(what.reference, Predictions):
+        reference = what.reference
+    elif what.accuracy is not None and what.files is not None and what.files.labels is None:
+        raise InvalidInput(
+            f"data set {what.files.data.name!r} has no labels, so there is no accuracy to count; "
+            "give labels, or --reference FILE to compare outputs with"
+        )
     settings = what.latency or what.accuracy
     threads = settings.threads if settings else 1
-    for artifact, engine in plan:
-        results["runs"].append(run_record(artifact, titles[artifact.file], engine, threads))
+    records = [run_record(artifact, titles[artifact.file], engine, threads) for artifact, engine in plan]
+    results["runs"].extend(records)
     if what.latency is not None and what.session is not None:
         on_step("take turns")
         measure_interleaved(
@@ -103,7 +122,7 @@ def evaluate(
             results,
             lambda done, total: on_step(f"launch {done + 1} of {total}") if done < total else None,
         )
-    for (artifact, engine), record in zip(plan, results["runs"], strict=True):
+    for (artifact, engine), record in zip(plan, records, strict=True):
         title = titles[artifact.file]
         try:
             if what.latency is not None and what.session is None:
@@ -113,21 +132,91 @@ def evaluate(
                 on_step(f"take {title} on {engine} apart")
                 add_run(results, record, profile_latency(device, artifact, engine, what.latency))
             if what.accuracy is not None and what.files is not None:
-                on_step(f"classify with {title} on {engine}")
-                measured = measure_accuracy(
-                    device,
-                    artifact,
-                    engine,
-                    what.files,
-                    what.accuracy,
-                    preprocessing=_preprocessing(artifact, what.preprocessing),
-                    label_offset=what.label_offset,
-                    reference=what.reference,
-                )
-                add_run(results, record, measured)
+                on_step(f"{'compare' if isinstance(reference, Outputs) else 'classify with'} {title} on {engine}")
+                add_run(results, record, _measure(device, artifact, engine, what, what.files, what.accuracy, reference))
         except DwsepError as error:
             record["status"], record["error"], record["error_class"] = "failed", str(error), type(error).__name__
             record["valid"] = False
+
+
+def _run_reference(
+    device: Device,
+    run: tuple[Artifact, str],
+    title: str,
+    what: Evaluation,
+    results: dict[str, Any],
+    on_step: Callable[[str], None],
+) -> Predictions | Outputs:
+    """Run the reference, record it, and give what the others are compared with."""
+    artifact, engine = run
+    files, settings = what.files, what.accuracy
+    if files is None or settings is None:
+        raise InvalidInput("a reference goes with accuracy; give a data set")
+    record = {**run_record(artifact, title, engine, settings.threads), "is_reference": True}
+    name = f"{title} on {engine}"
+    try:
+        on_step(f"run the reference, {name}")
+        compared: tuple[dict[str, Any], Predictions | Outputs] | None = _classes_of(
+            device, run, name, what, files, settings
+        )
+        if compared is None:
+            preprocessing = _preprocessing(artifact, what)
+            compared = keep_outputs(device, artifact, engine, files, settings, preprocessing=preprocessing, title=name)
+        measured, reference = compared
+    except DwsepError as error:
+        error.args = (f"the reference, {name}, failed: {error}",)
+        raise
+    add_run(results, record, measured)
+    results["runs"].append(record)
+    results["reference"] = {"name": name}
+    if record["accuracy"] is not None:
+        results["reference"].update({key: record["accuracy"][key] for key in ("top1", "top1_interval")})
+    return reference
+
+
+def _classes_of(
+    device: Device,
+    run: tuple[Artifact, str],
+    name: str,
+    what: Evaluation,
+    files: EvaluationFiles,
+    settings: AccuracySettings,
+) -> tuple[dict[str, Any], Predictions] | None:
+    """What was measured of a reference and what it predicts; None where it has no top-1 accuracy."""
+    if files.labels is None:
+        return None
+    try:
+        measured = _measure(device, *run, what, files, settings, None)
+    except NotAClassifier:
+        return None
+    accuracy = measured["accuracy"]
+    return measured, Predictions(name, decode_array(accuracy["predictions"]), accuracy["classes"])
+
+
+def _measure(
+    device: Device,
+    artifact: Artifact,
+    engine: str,
+    what: Evaluation,
+    files: EvaluationFiles,
+    settings: AccuracySettings,
+    reference: Predictions | Outputs | None,
+) -> dict[str, Any]:
+    preprocessing = _preprocessing(artifact, what)
+    if isinstance(reference, Outputs):
+        return measure_agreement(
+            device, artifact, engine, files, settings, preprocessing=preprocessing, reference=reference
+        )
+    return measure_accuracy(
+        device,
+        artifact,
+        engine,
+        files,
+        settings,
+        preprocessing=preprocessing,
+        label_offset=what.label_offset,
+        reference=reference,
+    )
 
 
 def _titles(artifacts: Sequence[Artifact]) -> dict[Path, str]:
@@ -140,13 +229,16 @@ def _titles(artifacts: Sequence[Artifact]) -> dict[Path, str]:
     return {file: str(file) for file in files}
 
 
-def _preprocessing(artifact: Artifact, given: Preprocessing | None) -> Preprocessing:
+def _preprocessing(artifact: Artifact, what: Evaluation) -> Preprocessing:
+    given = what.preprocessing
     if artifact.manifest is not None:
         if given is not None:
             raise InvalidInput(
                 f"{artifact.file.name} has its preprocessing in its manifest; leave out --scale, --offset and --pad"
             )
         return artifact.manifest.preprocessing
+    if given is None and what.files is not None and not what.files.data.holds_images:
+        return Preprocessing()
     if given is None:
         raise InvalidInput(f"{artifact.file.name} has no manifest; say its preprocessing with --scale and --offset")
     return given

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 __all__ = ["accuracy"]
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +22,11 @@ from edge_dwsep.cli.options import (
     threads_option,
 )
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dwsep_export import Artifact
+
 
 @click.command()
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -32,6 +39,20 @@ from edge_dwsep.cli.options import (
     "--label-offset", type=click.IntRange(0), default=0, show_default=True, help="Outputs before the one of label 0."
 )
 @click.option("--timeout", type=Seconds(1), default=3600.0, show_default=True, help="Seconds that a run may take.")
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="A model file to run first, with which the others are compared image by image.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="Where outputs are compared: difference that counts as agreeing, as a share of the reference's range.",
+)
+@click.option("--per-class", is_flag=True, help="Print recall and precision of each class too.")
+@click.option("--confusion", is_flag=True, help="Print too which classes are taken for which.")
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Write results, predictions included, to this JSON file."
 )
@@ -47,20 +68,51 @@ def accuracy(
     pad: bool,
     label_offset: int,
     timeout: float,
+    reference: Path | None,
+    tolerance: float,
+    per_class: bool,
+    confusion: bool,
     output: Path | None,
     as_json: bool,
 ) -> int:
     """Measure top-1 and top-5 accuracy of ARTIFACTS on the device.
 
     Preprocessing is taken from an artifact's manifest; for one without, say it with --scale, --offset and --pad.
+
+    Of models with several outputs, or with another one than a vector of classes, and of data without labels there is
+    no accuracy: give --reference, and outputs are compared number by number. For that an .npz file with images is
+    enough, or one with floating-point inputs as the model takes them.
     """
+    from edge_dwsep.accuracy_table import print_accuracy, print_classes, print_confusion
     from edge_dwsep.cli.measuring import measure_and_show
-    from edge_dwsep.datasets.sources import open_data
+    from edge_dwsep.datasets.evaluation import open_evaluation
     from edge_dwsep.evaluate import Evaluation
     from edge_dwsep.measured_accuracy import AccuracySettings, evaluation_files
 
-    settings = AccuracySettings(threads, timeout)
+    settings = AccuracySettings(threads, timeout, tolerance)
     preprocessing = preprocessing_from(scale, offset, pad=pad)
-    with evaluation_files(open_data(data).evaluation) as files:
-        what = Evaluation(accuracy=settings, files=files, preprocessing=preprocessing, label_offset=label_offset)
-        return measure_and_show("accuracy", artifacts, device, engines, what, asdict(settings), output, as_json)
+
+    def show(screen: Console, results: Mapping[str, Any]) -> None:
+        print_accuracy(screen, results)
+        for run in results["runs"]:
+            if run["accuracy"] and per_class:
+                print_classes(screen, run)
+            if run["accuracy"] and confusion:
+                print_confusion(screen, run)
+
+    first = None if reference is None else _reference(reference, engines)
+    with evaluation_files(open_evaluation(data)) as files:
+        what = Evaluation(
+            accuracy=settings, files=files, reference=first, preprocessing=preprocessing, label_offset=label_offset
+        )
+        return measure_and_show("accuracy", artifacts, device, engines, what, asdict(settings), output, as_json, show)
+
+
+def _reference(file: Path, engines: tuple[str, ...]) -> tuple[Artifact, str]:
+    """A reference and the engine to run it: the first of those wanted that can, or else the first that can."""
+    from dwsep_export import open_artifact
+    from edge_dwsep.evaluate import engines_of
+
+    artifact = open_artifact(file)
+    able = engines_of(artifact, ())
+    return artifact, next((engine for engine in able if engine in engines), able[0])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 __all__ = ["measure_and_show"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from edge_dwsep.measure import require_known_options
 from edge_dwsep.progress import Progress
 from edge_dwsep.results import new_results, write_results
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 def measure_and_show(
     command: str,
@@ -30,8 +33,20 @@ def measure_and_show(
     settings: Mapping[str, Any],
     output: Path | None,
     as_json: bool,
+    show: Callable[[Console, Mapping[str, Any]], None] | None = None,
 ) -> int:
     """Measure model files and print tables or JSON; returns the exit code for the runs.
+
+    Args:
+        command: its name.
+        files: what to measure.
+        device_name: where.
+        engines: wanted; none for all that can.
+        what: latency or accuracy.
+        settings: for the record.
+        output: JSON file to write, if any.
+        as_json: print JSON and nothing else.
+        show: prints results; the table of runs unless given.
 
     Raises:
         DwsepError: an artifact, engine or device cannot be used; nothing was measured then.
@@ -53,7 +68,7 @@ def measure_and_show(
             pass
     device = open_device(device_name)
     try:
-        with Progress(command, len(plan)) as progress:
+        with Progress(command, len(plan) + isinstance(what.reference, tuple)) as progress:
             evaluate(device, plan, what, results, progress.step)
     finally:
         device.close()
@@ -64,7 +79,7 @@ def measure_and_show(
     else:
         from edge_dwsep.table import console, print_results
 
-        print_results(console(), results)
+        (show or print_results)(console(), results)
     if output is not None:
         write_results(results, output)
     failures = [run for run in results["runs"] if run["status"] != "ok"]

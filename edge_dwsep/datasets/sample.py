@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["CALIBRATION", "EVALUATION", "SEED", "draw", "load_sample", "save_npz"]
+__all__ = ["CALIBRATION", "EVALUATION", "SEED", "draw", "load_npz", "load_sample", "read_arrays", "save_npz"]
 
 import io
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_dwsep.datasets.fashion_mnist import CLASS_NAMES
 from edge_dwsep.datasets.labelled import LabelledImages
@@ -51,13 +53,24 @@ def load_npz(path: Path) -> LabelledImages:
     Raises:
         InvalidData: the file is missing, damaged, or lacks an array.
     """
+    arrays = read_arrays(path)
+    for name in ("images", "labels"):
+        if name not in arrays:
+            raise InvalidData(f"{path} lacks an array: {name}; it needs 'images' and 'labels'")
+    images = arrays["images"]
+    return LabelledImages(path.stem, images[..., np.newaxis] if images.ndim == 3 else images, arrays["labels"])
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz file by name.
+
+    Raises:
+        InvalidData: the file is missing or damaged.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
+            return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         raise InvalidData(f"data file {path} does not exist") from None
-    except KeyError as error:
-        raise InvalidData(f"{path} lacks an array: {error.args[0]}; it needs 'images' and 'labels'") from error
     except Exception as error:  # NumPy and zipfile raise many types for damaged files
         raise InvalidData(f"{path} cannot be read as an .npz file: {error}") from error
-    return LabelledImages(path.stem, images[..., np.newaxis] if images.ndim == 3 else images, labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["CalibrationImages", "ExportRequest", "export_model"]
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -199,8 +199,10 @@ def _finish(
     folder: Path,
 ) -> Artifact:
     """Verify a staged file, write its manifest, and give both their final names."""
-    parity, doubts = verify(file, recipe, request.preprocessing, request.reference)
-    manifest = _manifest(request, recipe, file, facts, oldest, parity, (*warnings, *doubts))
+    parity, golden, doubts = verify(file, recipe, request.preprocessing, request.reference)
+    manifest = replace(
+        _manifest(request, recipe, file, facts, oldest, parity), golden=golden, warnings=(*warnings, *doubts)
+    )
     staged_manifest = manifest_path(file)
     staged_manifest.write_text(json_text(manifest.to_json()), encoding="utf-8")
     final = folder / file.name
@@ -218,7 +220,6 @@ def _manifest(
     facts: GraphFacts,
     oldest: OldestRuntime,
     parity: Parity,
-    warnings: tuple[str, ...],
 ) -> Manifest:
     versions = {name: metadata.version(name) for name in TOOLS}
     return Manifest(
@@ -238,6 +239,6 @@ def _manifest(
         oldest_runtime=asdict(oldest),
         calibration=request.calibration.origin if recipe.scheme.needs_calibration and request.calibration else None,
         parity=parity,
+        golden=None,
         provenance={"weights_sha256": request.facts.weights_sha256, **versions},
-        warnings=warnings,
     )

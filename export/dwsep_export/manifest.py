@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 from dwsep_export.errors import StaleArtifact
 from dwsep_runtime.engines.protocol import Tensor
 from dwsep_runtime.errors import InvalidInput, UnknownName
+from dwsep_runtime.golden import Golden
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.preprocessing import Preprocessing
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SUFFIX = ".manifest.json"
 
 Made = TypeVar("Made")
@@ -85,7 +86,10 @@ class Parity:
 
 @dataclass(frozen=True)
 class Manifest:
-    """See the module; ``file``, ``recipe`` and ``oldest_runtime`` are objects of plain values."""
+    """See the module; ``file``, ``recipe`` and ``oldest_runtime`` are objects of plain values.
+
+    ``golden`` is what the export made of the golden images; None where it was written by an earlier version.
+    """
 
     model: ModelFacts
     recipe: dict[str, str]
@@ -98,6 +102,7 @@ class Manifest:
     oldest_runtime: dict[str, Any]
     calibration: Calibration | None
     parity: Parity
+    golden: Golden | None
     provenance: dict[str, str]
     warnings: tuple[str, ...] = field(default=())
 
@@ -105,25 +110,25 @@ class Manifest:
         """The manifest as a JSON object."""
         values = asdict(self)
         values["preprocessing"] = self.preprocessing.to_json()
+        values["golden"] = self.golden.to_json() if self.golden else None
         return {"schema_version": SCHEMA_VERSION, **values}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Manifest:
-        """Read a manifest.
+        """Read a manifest of this or an earlier schema version.
 
         Raises:
             InvalidInput: another schema version, or a key missing or unknown.
         """
-        given = dict(values)
-        version = given.pop("schema_version", None)
-        if version != SCHEMA_VERSION:
-            raise InvalidInput(f"manifest has schema_version {version}; this version reads {SCHEMA_VERSION}")
+        given = _migrated(values)
         try:
             given["model"] = _make(ModelFacts, given["model"], "model")
             given["inputs"] = tuple(_make(Tensor, item, "input") for item in given["inputs"])
             given["outputs"] = tuple(_make(Tensor, item, "output") for item in given["outputs"])
             given["preprocessing"] = Preprocessing.from_json(given["preprocessing"])
             given["parity"] = _make(Parity, given["parity"], "parity")
+            if given["golden"] is not None:
+                given["golden"] = Golden.from_json(given["golden"])
             if given["calibration"] is not None:
                 given["calibration"] = _make(Calibration, given["calibration"], "calibration")
             made = _make(cls, given, "manifest")
@@ -135,6 +140,17 @@ class Manifest:
         if not all(isinstance(text, str) for text in named):
             raise InvalidInput("manifest has a hash or name that is not a text")
         return made
+
+
+def _migrated(values: dict[str, Any]) -> dict[str, Any]:
+    """The values as this schema version has them, without the version."""
+    given = dict(values)
+    version = given.pop("schema_version", None)
+    if version == 1:
+        return {**given, "golden": None}
+    if version != SCHEMA_VERSION:
+        raise InvalidInput(f"manifest has schema_version {version}; this version reads 1 to {SCHEMA_VERSION}")
+    return given
 
 
 def _make(kind: type[Made], values: dict[str, Any], what: str) -> Made:

@@ -6,7 +6,7 @@ __all__ = ["Reference", "compare", "verify"]
 
 import tempfile
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from dwsep_export.errors import BrokenPromise
 from dwsep_export.manifest import Parity
 from dwsep_export.recipe import Format, Recipe, Scheme
 from dwsep_runtime.accuracy_scenarios import Predict
+from dwsep_runtime.golden import Golden, golden_images, golden_shape, prepared_sha256
 from dwsep_runtime.job import Job
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.preprocessing import Preprocessing
@@ -70,7 +71,9 @@ class Reference:
         return cls(data, data_sha256, indices, images, np.concatenate(rows))
 
 
-def verify(file: Path, recipe: Recipe, preprocessing: Preprocessing, reference: Reference) -> tuple[Parity, list[str]]:
+def verify(
+    file: Path, recipe: Recipe, preprocessing: Preprocessing, reference: Reference
+) -> tuple[Parity, Golden, list[str]]:
     """Run an artifact on the reference's images, in a process of its own, and compare.
 
     Args:
@@ -80,7 +83,7 @@ def verify(file: Path, recipe: Recipe, preprocessing: Preprocessing, reference: 
         reference: what to compare with.
 
     Returns:
-        The figures, and warnings in plain words.
+        The figures, what became of the golden images, and warnings in plain words.
 
     Raises:
         BrokenPromise: a float32 or float16 artifact differs by more than rounding explains, or an output is not finite.
@@ -89,13 +92,22 @@ def verify(file: Path, recipe: Recipe, preprocessing: Preprocessing, reference: 
     with tempfile.TemporaryDirectory(prefix="edge-dwsep-verify-") as folder:
         images, outputs = Path(folder) / "images.npy", Path(folder) / "outputs.npy"
         np.save(images, reference.images)
-        scenario = Predict(str(images), str(outputs), preprocessing)
+        golden = _golden(preprocessing, preprocessing.apply(reference.images[:1]).shape[1:])
+        scenario = Predict(str(images), str(outputs), preprocessing, golden)
         engine = ENGINES[recipe.format]
         job = Job(uuid.uuid4().hex, str(file), sha256_of(file), engine, scenario, title=file.name)
         result = run_in_process(job, timeout=TIMEOUT_SECONDS)
         predicted = np.load(outputs)
-    version = result["engine"]["version"]
-    return compare(recipe, predicted, reference, f"{engine} {version}")
+    ran = f"{engine} {result['engine']['version']}"
+    parity, warnings = compare(recipe, predicted, reference, ran)
+    values = tuple(tuple(row) for row in result["measured"]["golden"]["values"])
+    return parity, replace(golden, values=values, engine=ran), warnings
+
+
+def _golden(preprocessing: Preprocessing, input_shape: tuple[int, ...]) -> Golden:
+    """Golden images as they are prepared here; what the artifact makes of them is not known yet."""
+    shape = golden_shape(preprocessing, input_shape)
+    return Golden(shape, prepared_sha256(preprocessing.apply(golden_images(shape))))
 
 
 def compare(

@@ -3,10 +3,12 @@
 DwsepError                      root: its message is one line fit for a user
 ├── InvalidInput                what the caller gave cannot be used
 │   ├── UnknownName             a name that is not registered
-│   └── InvalidModel            a file that is no model, or not the kind its name says
+│   ├── InvalidModel            a file that is no model, or not the kind its name says
+│   └── NotAClassifier          a model whose outputs are not one vector of classes
 ├── EngineError                 the engine refused or failed to run the model
 │   ├── EngineUnavailable       the engine's package is not installed here
 │   └── EngineCrashed           the engine's process ended by a signal
+├── PreprocessingDrift          images are prepared otherwise than when the model was exported
 └── ProtocolError               output of a run that is not the protocol
 """
 
@@ -19,6 +21,8 @@ __all__ = [
     "EngineUnavailable",
     "InvalidInput",
     "InvalidModel",
+    "NotAClassifier",
+    "PreprocessingDrift",
     "ProtocolError",
     "UnknownName",
 ]
@@ -50,6 +54,10 @@ class InvalidModel(InvalidInput):
     """A model file that is missing, empty, truncated, or not of the format its name says."""
 
 
+class NotAClassifier(InvalidInput):
+    """A model of several outputs, or of one that is no vector of classes: it has no top-1 accuracy."""
+
+
 class EngineError(DwsepError):
     """The engine refused to load the model or failed to run it."""
 
@@ -60,6 +68,10 @@ class EngineUnavailable(EngineError):
 
 class EngineCrashed(EngineError):
     """The process of a run ended by a signal or without delivering a result."""
+
+
+class PreprocessingDrift(DwsepError):
+    """Images are prepared otherwise than they were when the model was exported."""
 
 
 class ProtocolError(DwsepError):

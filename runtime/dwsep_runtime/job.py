@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Optional, TypeVar
 
+from dwsep_runtime.accuracy_scenarios import PARTS
 from dwsep_runtime.conditions import Conditions
 from dwsep_runtime.engines.protocol import EngineSettings
 from dwsep_runtime.errors import InvalidInput, UnknownName
-from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.scenarios import SCENARIOS, Scenario
 
 SCHEMA_VERSION = 2
@@ -56,11 +56,13 @@ class Job:
         """The job as a JSON object; :meth:`from_json` reads it."""
         values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
         scenario = {item.name: getattr(self.scenario, item.name) for item in fields(self.scenario)}
-        if "preprocessing" in scenario:
-            scenario["preprocessing"] = scenario["preprocessing"].to_json()
         values["conditions"] = self.conditions.to_json()
         values["settings"] = {**vars(self.settings), "options": dict(self.settings.options)}
-        return {"schema_version": SCHEMA_VERSION, **values, "scenario": scenario}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            **values,
+            "scenario": {key: _plain(scenario[key]) for key in scenario},
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Job:
@@ -80,14 +82,20 @@ class Job:
         name = scenario.pop("name", None)
         if name not in SCENARIOS:
             raise UnknownName("scenario", str(name), SCENARIOS)
-        if "preprocessing" in scenario:
-            scenario["preprocessing"] = Preprocessing.from_json(scenario["preprocessing"])
+        for part in scenario.keys() & PARTS:
+            scenario[part] = PARTS[part](scenario[part])
         given["scenario"] = _make(SCENARIOS[name], scenario, f"scenario {name}")
         if "settings" in given:
             given["settings"] = _make(EngineSettings, given["settings"], "settings")
         if "conditions" in given:
             given["conditions"] = Conditions.from_json(given["conditions"])
         return _make(cls, given, "job")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.to_json() if hasattr(value, "to_json") else value
 
 
 def _make(kind: type[Made], values: Mapping[str, Any], what: str) -> Made:

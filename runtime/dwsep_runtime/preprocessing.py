@@ -96,24 +96,43 @@ class Preprocessing:
         """
         import numpy as np
 
-        channels = images.shape[-1]
+        scale, offset = self.factors(images.shape[-1])
+        scaled: NDArray[np.float32] = images.astype(np.float32)
+        scaled *= scale
+        scaled += offset
+        return scaled
+
+    def factors(self, channels: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Scale and offset as float32 (1,) or (channels,).
+
+        Raises:
+            InvalidInput: as many of either as neither one nor ``channels``.
+        """
+        import numpy as np
+
         for name, numbers in (("scale", self.scale), ("offset", self.offset)):
             if len(numbers) not in {1, channels}:
                 raise InvalidInput(f"{name} has {len(numbers)} numbers, one or {channels} (one a channel) are needed")
-        scaled: NDArray[np.float32] = images.astype(np.float32)
-        scaled *= np.asarray(self.scale, np.float32)
-        scaled += np.asarray(self.offset, np.float32)
-        return scaled
+        return np.asarray(self.scale, np.float32), np.asarray(self.offset, np.float32)
 
     def pad(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Centre images in a black frame of height x width: uint8 (count, h, w, channels) in and out."""
         import numpy as np
 
-        rows, columns = self.height - images.shape[1], self.width - images.shape[2]
+        return np.pad(images, ((0, 0), *self.frame(images.shape[1], images.shape[2]), (0, 0)))
+
+    def frame(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Black rows above and below an image of height x width, and black columns left and right of it.
+
+        Raises:
+            InvalidInput: the image is larger than the frame.
+        """
+        if self.resize == "none":
+            return (0, 0), (0, 0)
+        rows, columns = self.height - height, self.width - width
         if rows < 0 or columns < 0:
             raise InvalidInput(
-                f"images of {images.shape[1]}x{images.shape[2]} are larger than the model's input "
+                f"images of {height}x{width} are larger than the model's input "
                 f"{self.height}x{self.width} and cannot be padded to it"
             )
-        frame = ((0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0))
-        return np.pad(images, frame)
+        return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
 from dwsep_runtime import __version__
-from dwsep_runtime.accuracy import accuracy, predict
-from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
+from dwsep_runtime.accuracy import accuracy
+from dwsep_runtime.accuracy_scenarios import Accuracy, Agreement, Predict
+from dwsep_runtime.agreement import agreement, predict
 from dwsep_runtime.cold_start import cold_start
 from dwsep_runtime.conditions import applied
 from dwsep_runtime.engines import Engine, allocate_engine, import_engine, load_engine
@@ -193,6 +194,7 @@ RUNNERS: dict[type[Any], Callable[[_Running, Any], dict[str, Any]]] = {
         seed=scenario.seed,
     ),
     Accuracy: lambda run, scenario: accuracy(run.engine, scenario, on_progress=run.progress),
+    Agreement: lambda run, scenario: agreement(run.engine, scenario, on_progress=run.progress),
     Predict: lambda run, scenario: predict(run.engine, scenario, on_progress=run.progress),
 }
 """How each scenario that runs in this process is run."""

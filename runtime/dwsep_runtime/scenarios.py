@@ -25,7 +25,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Optional, Union, get_args
 
-from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
+from dwsep_runtime.accuracy_scenarios import Accuracy, Agreement, Predict
 from dwsep_runtime.errors import InvalidInput
 
 DAY = 86400.0
@@ -264,5 +264,6 @@ Scenario = Union[
     ProfileOperators,
     Accuracy,
     Predict,
+    Agreement,
 ]
 SCENARIOS: dict[str, Any] = {kind.name: kind for kind in get_args(Scenario)}

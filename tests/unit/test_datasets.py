@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import struct
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from dwsep_runtime.errors import UnknownName
 from edge_dwsep.datasets import fashion_mnist
+from edge_dwsep.datasets.evaluation import EvaluationSet, open_evaluation
 from edge_dwsep.datasets.labelled import LabelledImages
 from edge_dwsep.datasets.sample import CALIBRATION, EVALUATION, draw, load_sample, save_npz
 from edge_dwsep.datasets.sources import open_data
@@ -141,3 +143,57 @@ def test_a_damaged_or_absent_file_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_data_set_suggests_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean 'fashion-mnist'"):
         open_data("fashion_mnist")
+
+
+class TestEvaluationSets:
+    def test_labelled_images_keep_their_hash(self) -> None:
+        images = load_sample(EVALUATION)
+        opened = open_evaluation("fashion-mnist-sample")
+        assert opened.sha256 == images.sha256
+        assert (opened.name, len(opened), opened.class_names) == (images.name, 2000, images.class_names)
+        assert opened.holds_images
+
+    def test_images_without_labels_are_taken_whole(self, tmp_path: Path) -> None:
+        images = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
+        np.savez(tmp_path / "mine.npz", images=images)
+        opened = open_evaluation(str(tmp_path / "mine.npz"))
+        assert opened.labels is None
+        assert np.array_equal(opened.inputs, images[..., np.newaxis])
+        assert opened.sha256 == hashlib.sha256(images.tobytes()).hexdigest()
+
+    def test_other_inputs_are_taken_as_float32(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "mine.npz", inputs=np.ones((3, 7)), labels=np.array([0, 1, 1], np.int8))
+        opened = open_evaluation(str(tmp_path / "mine.npz"))
+        assert (opened.inputs.dtype.name, opened.inputs.shape, opened.holds_images) == ("float32", (3, 7), False)
+        assert opened.labels is not None
+        assert opened.labels.dtype == np.int64
+
+    def test_labelled_images_of_a_file_are_those_not_kept_for_calibration(self, tmp_path: Path) -> None:
+        images = np.zeros((10, 2, 2, 1), np.uint8)
+        np.savez(tmp_path / "mine.npz", images=images, labels=np.arange(10))
+        assert len(open_evaluation(str(tmp_path / "mine.npz"))) == 5
+
+    @pytest.mark.parametrize(
+        ("arrays", "said"),
+        [
+            ({"labels": np.zeros(3, np.int64)}, r"must hold either 'images' \(uint8\) or 'inputs'.*it holds labels"),
+            ({"images": np.zeros((2, 2, 2), np.uint8), "inputs": np.zeros((2, 2))}, "it holds images, inputs"),
+            ({"images": np.zeros((2, 2, 2), np.int64)}, "images of 'mine' must be uint8"),
+            ({"inputs": np.zeros((2, 2), np.int64)}, "images of 'mine' must be uint8"),
+            ({"inputs": np.array([[1.0, np.nan]])}, "hold values that are not finite numbers"),
+            ({"inputs": np.zeros((0, 3))}, "data set 'mine' is empty"),
+            (
+                {"inputs": np.zeros((2, 3)), "labels": np.zeros(3, np.int64)},
+                r"labels of 'mine' must be integers \(2,\)",
+            ),
+            ({"inputs": np.zeros((2, 3)), "labels": np.zeros(2)}, r"labels of 'mine' must be integers \(2,\)"),
+        ],
+    )
+    def test_files_that_cannot_be_used_are_refused(self, tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
+        np.savez(tmp_path / "mine.npz", **arrays)
+        with pytest.raises(InvalidData, match=said):
+            open_evaluation(str(tmp_path / "mine.npz"))
+
+    def test_a_set_without_labels_has_another_hash_than_one_with(self) -> None:
+        inputs = np.ones((2, 3), np.float32)
+        assert EvaluationSet("a", inputs).sha256 != EvaluationSet("a", inputs, np.array([0, 1])).sha256

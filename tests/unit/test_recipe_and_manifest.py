@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dwsep_runtime.model_file import sha256_of
 from tests.small_models import small_tflite
 
 GOLDEN = Path(__file__).with_name("golden_manifest.json")
+GOLDEN_1 = Path(__file__).with_name("golden_manifest_1.json")
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
@@ -60,10 +62,20 @@ def test_the_golden_manifest_is_read_and_written_unchanged() -> None:
     assert json_text(Manifest.from_json(golden()).to_json()) == GOLDEN.read_text()
 
 
+def test_a_manifest_of_version_1_is_read_as_one_without_golden_images() -> None:
+    old = Manifest.from_json(json.loads(GOLDEN_1.read_text()))
+    new = Manifest.from_json(golden())
+    assert old.golden is None
+    assert new.golden is not None
+    assert old == replace(new, golden=None)
+    assert Manifest.from_json(old.to_json()) == old
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema_version": 99}, "schema_version 99; this version reads 1"),
+        ({"schema_version": 99}, "schema_version 99; this version reads 1 to 2"),
+        ({"golden": {"image_shape": [1, 1, 1]}}, "golden lacks 'prepared_sha256'"),
         ({"recipes": {}}, "unknown manifest key 'recipes': did you mean 'recipe'"),
         ({"parity": {"data": "x"}}, "parity in manifest"),
     ],
@@ -114,7 +126,9 @@ def test_a_file_without_a_manifest_opens(tmp_path: Path) -> None:
     assert (opened.manifest, opened.variant, opened.scheme) == (None, "theirs", "unknown")
 
 
-@pytest.mark.parametrize("key", ["model", "recipe", "file", "inputs", "preprocessing", "parity", "calibration"])
+@pytest.mark.parametrize(
+    "key", ["model", "recipe", "file", "inputs", "preprocessing", "parity", "golden", "calibration"]
+)
 @pytest.mark.parametrize("value", [5, "text", [3]])
 def test_a_manifest_with_a_value_of_another_kind_is_refused(tmp_path: Path, key: str, value: Any) -> None:
     file = artifact(tmp_path)

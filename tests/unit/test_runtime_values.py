@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
+from dwsep_runtime.accuracy_scenarios import Accuracy, Agreement, KeptOutput, Predict
 from dwsep_runtime.arrays import decode_array, encode_array
 from dwsep_runtime.conditions import Conditions
 from dwsep_runtime.engines.protocol import EngineSettings, Tensor
 from dwsep_runtime.errors import EngineUnavailable, InvalidInput, ProtocolError, UnknownName
+from dwsep_runtime.golden import Golden
 from dwsep_runtime.job import Job
 from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.protocol import ResultReader, error_event
@@ -23,6 +24,8 @@ from dwsep_runtime.scenarios import ColdStart, Interleaved, Offline, SingleStrea
 
 FAST = EngineSettings(threads=4, batch=2, options={"xnnpack": "off"})
 TAKING_TURNS = {"job": Job("t", "m.tflite", "0" * 64, "tflite", Turns()).to_json(), "command": ["python3"]}
+GOLDEN = Golden((2, 3, 1), "3" * 64, ((0.5, 1.0), (2.0, -1.0)), "tflite 2.3.0")
+KEPT = (KeptOutput("y", (4, 4, 2), "y.npy", 0.0, 1.0), KeptOutput("z", (), "z.npy", None, None))
 JOBS = [
     Job("a", "m.tflite", "0" * 64, "tflite", SingleStream(5, 1.0, 0.5, 0.02, 90.0), settings=FAST),
     Job("b", "m.onnx", "1" * 64, "onnxruntime", Accuracy("i.npy", "l.npy", Preprocessing(scale=(0.5,)), 1)),
@@ -31,6 +34,8 @@ JOBS = [
     Job("e", "m.onnx", "1" * 64, "onnxruntime", Sustained(60.0, 1.0), memory_limit_bytes=10**9),
     Job("f", "m.onnx", "1" * 64, "onnxruntime", ColdStart(("python3", "-B"), 3)),
     Job("g", "m.tflite", "1" * 64, "tflite", Interleaved((TAKING_TURNS, TAKING_TURNS), 3)),
+    Job("h", "m.onnx", "1" * 64, "onnxruntime", Accuracy("i.npy", "l.npy", golden=GOLDEN)),
+    Job("i", "m.onnx", "1" * 64, "onnxruntime", Agreement("i.npy", KEPT, tolerance=0.1, golden=GOLDEN)),
 ]
 
 

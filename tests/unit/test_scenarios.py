@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
-from dwsep_runtime.accuracy import accuracy, predict
+from dwsep_runtime.accuracy import accuracy
 from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
+from dwsep_runtime.agreement import predict
 from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.engines.protocol import Tensor
-from dwsep_runtime.errors import EngineError, InvalidInput
+from dwsep_runtime.errors import EngineError, InvalidInput, NotAClassifier, PreprocessingDrift
+from dwsep_runtime.golden import Golden
 from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.scenarios import Offline, SingleStream, Sustained, Turns
 from dwsep_runtime.streams import offline, single_stream, take_turns
 from dwsep_runtime.sustained import sustained, throttling_begins
 from dwsep_runtime.timing import clock_facts, random_inputs
+from tests.function_engine import FunctionEngine
 
 
 class FakeClock:
@@ -245,7 +252,6 @@ def test_accuracy_counts_right_ones_and_breaks_ties_by_index(tmp_path: Path, dty
     assert (counted["count"], counted["classes"]) == (3, 4)
     assert decode_array(counted["predictions"]).tolist() == [0, 1, 3]
     assert (counted["top1_correct"], counted["top5_correct"]) == (2, 3)
-    assert decode_array(counted["confusion"]).tolist() == [[1, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
 
 
 def test_top5_counts_the_five_largest(tmp_path: Path) -> None:
@@ -258,10 +264,53 @@ def test_top5_counts_the_five_largest(tmp_path: Path) -> None:
 def test_an_offset_between_outputs_and_labels_is_taken_off(tmp_path: Path) -> None:
     scenario = Accuracy(*files(tmp_path, PIXELS, np.array([2, 0, 2])), label_offset=1)
     counted = accuracy(FakeEngine(), scenario)
-    # The first image's largest output stands before label 0: it is no class, so it is wrong and in no column.
+    # The first image's largest output stands before label 0: it is no class, so it is wrong.
     assert decode_array(counted["predictions"]).tolist() == [-1, 0, 2]
     assert counted["top1_correct"] == 2
-    assert decode_array(counted["confusion"]).sum() == 2
+
+
+@given(
+    scores=arrays.arrays(
+        st.sampled_from([np.uint8, np.float32]), (4, 3, 3, 1), elements=st.integers(0, 5), fill=st.nothing()
+    ),
+    labels=arrays.arrays(np.int64, 4, elements=st.integers(0, 7)),
+)
+def test_counts_are_those_of_a_stable_sort(scores: Any, labels: Any) -> None:
+    engine = FakeEngine(side=3, dtype="uint8")
+    with tempfile.TemporaryDirectory() as folder:
+        scenario = Accuracy(*files(Path(folder), scores.astype(np.uint8), labels), label_offset=1)
+        counted = accuracy(engine, scenario)
+    order = np.argsort(-scores.reshape(4, 9).astype(np.int64), axis=1, kind="stable") - 1
+    assert decode_array(counted["predictions"]).tolist() == order[:, 0].tolist()
+    assert counted["top1_correct"] == np.count_nonzero(order[:, 0] == labels)
+    assert counted["top5_correct"] == np.count_nonzero(order[:, :5] == labels[:, np.newaxis])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ([(1, 4), (1, 2)], r"outputs \(4, 2\) are not one vector of classes"),
+        ([(1, 2, 2)], r"outputs \(2x2\) are not one vector"),
+        ([(1, 1)], r"outputs \(1\) are not one vector"),
+    ],
+)
+def test_a_model_without_one_vector_of_classes_has_no_accuracy(
+    tmp_path: Path, outputs: list[tuple[int, ...]], said: str
+) -> None:
+    engine = FunctionEngine(lambda fed: [np.zeros(shape, np.float32) for shape in outputs], (1, 2, 2, 1))
+    with pytest.raises(NotAClassifier, match=f"{said}.*give --reference FILE"):
+        accuracy(engine, Accuracy(*files(tmp_path, PIXELS, np.array([0, 1, 2]))))
+
+
+def test_an_offset_that_leaves_no_class_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="label offset 4 leaves no class of the model's 4 outputs"):
+        accuracy(FakeEngine(), Accuracy(*files(tmp_path, PIXELS, np.array([0, 1, 2])), label_offset=4))
+
+
+def test_golden_images_are_looked_at_before_anything_else(tmp_path: Path) -> None:
+    scenario = Accuracy("nowhere.npy", "nowhere.npy", golden=Golden((2, 2, 1), "0" * 64))
+    with pytest.raises(PreprocessingDrift, match=r"SHA-256 \w{12}, 000000000000 expected"):
+        accuracy(FakeEngine(), scenario)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +320,7 @@ def test_an_offset_between_outputs_and_labels_is_taken_off(tmp_path: Path) -> No
         (PIXELS, np.array([0, -1, 2]), "labels run from -1 to 2"),
         (PIXELS, np.array([0, 1]), "labels must be integers"),
         (PIXELS, np.array([0.0, 1.0, 2.0]), "labels must be integers"),
-        (PIXELS.astype(np.float32), np.array([0, 1, 2]), "images must be uint8"),
+        (PIXELS.astype(np.float64), np.array([0, 1, 2]), "images must be uint8"),
         (np.zeros((3, 5, 5, 1), np.uint8), np.array([0, 1, 2]), r"images are \(5, 5, 1\) after preprocessing"),
         (np.zeros((0, 2, 2, 1), np.uint8), np.zeros(0, np.int64), "holds no items"),
     ],

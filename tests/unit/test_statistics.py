@@ -9,29 +9,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dwsep_runtime.percentiles import mean_interval, percentile, percentile_interval, relative_half_width
-from dwsep_runtime.shares import wilson_interval
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    # Newcombe, "Two-sided confidence intervals for the single proportion" (1998), table I, method 3.
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
-)
-def test_wilson_interval_is_the_published_one(successes: int, trials: int, low: float, high: float) -> None:
-    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)
-
-
-@given(trials=st.integers(1, 10_000), share=st.floats(0, 1))
-def test_wilson_interval_holds_the_share_and_stays_in_range(trials: int, share: float) -> None:
-    successes = round(share * trials)
-    low, high = wilson_interval(successes, trials)
-    assert 0 <= low <= successes / trials <= high <= 1
-
-
-@pytest.mark.parametrize(("successes", "trials"), [(0, 0), (3, 2), (-1, 5)])
-def test_wilson_interval_refuses_impossible_counts(successes: int, trials: int) -> None:
-    with pytest.raises(ValueError, match="received"):
-        wilson_interval(successes, trials)
 
 
 def dependent(dependence: float, series: int, count: int) -> NDArray[np.int64]:
