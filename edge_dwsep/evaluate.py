@@ -13,10 +13,11 @@ from dwsep_devices import Device
 from dwsep_export import Artifact
 from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.engines import ENGINES
-from dwsep_runtime.errors import DwsepError, InvalidInput, NotAClassifier, UnknownName
+from dwsep_runtime.errors import DwsepError, EngineCrashed, InvalidInput, NotAClassifier, TimedOut, UnknownName
 from dwsep_runtime.preprocessing import Preprocessing
+from edge_dwsep.crash import crashing_operator
 from edge_dwsep.interleave import InterleaveSettings, measure_interleaved
-from edge_dwsep.measure import LatencySettings, measure_latency, profile_latency, run_record
+from edge_dwsep.measure import LatencySettings, measure_latency, profile_latency, run_record, setup_of
 from edge_dwsep.measured_accuracy import AccuracySettings, EvaluationFiles, Predictions, measure_accuracy
 from edge_dwsep.measured_agreement import Outputs, keep_outputs, measure_agreement
 from edge_dwsep.results import add_run
@@ -113,15 +114,7 @@ def evaluate(
     records = [run_record(artifact, titles[artifact.file], engine, threads) for artifact, engine in plan]
     results["runs"].extend(records)
     if what.latency is not None and what.session is not None:
-        on_step("take turns")
-        measure_interleaved(
-            device,
-            plan,
-            what.latency,
-            what.session,
-            results,
-            lambda done, total: on_step(f"launch {done + 1} of {total}") if done < total else None,
-        )
+        _take_turns(device, plan, what.latency, what.session, results, on_step)
     for (artifact, engine), record in zip(plan, records, strict=True):
         title = titles[artifact.file]
         try:
@@ -135,8 +128,28 @@ def evaluate(
                 on_step(f"{'compare' if isinstance(reference, Outputs) else 'classify with'} {title} on {engine}")
                 add_run(results, record, _measure(device, artifact, engine, what, what.files, what.accuracy, reference))
         except DwsepError as error:
-            record["status"], record["error"], record["error_class"] = "failed", str(error), type(error).__name__
-            record["valid"] = False
+            record.update(status="failed", valid=False, error=str(error), error_class=type(error).__name__)
+            if isinstance(error, EngineCrashed) and not isinstance(error, TimedOut):
+                on_step(f"find what {title} on {engine} crashes on")
+                setup = setup_of(artifact, engine, what.latency or LatencySettings(threads=threads))
+                operator = crashing_operator(device, artifact, engine, setup)
+                record["error"] += f"; it crashes on {operator}" if operator else ""
+
+
+def _take_turns(
+    device: Device,
+    plan: Sequence[tuple[Artifact, str]],
+    latency: LatencySettings,
+    session: InterleaveSettings,
+    results: dict[str, Any],
+    on_step: Callable[[str], None],
+) -> None:
+    def launched(done: int, total: int) -> None:
+        if done < total:
+            on_step(f"launch {done + 1} of {total}")
+
+    on_step("take turns")
+    measure_interleaved(device, plan, latency, session, results, launched)
 
 
 def _run_reference(

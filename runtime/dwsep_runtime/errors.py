@@ -8,6 +8,7 @@ DwsepError                      root: its message is one line fit for a user
 ├── EngineError                 the engine refused or failed to run the model
 │   ├── EngineUnavailable       the engine's package is not installed here
 │   └── EngineCrashed           the engine's process ended by a signal
+│       └── TimedOut            it took too long and was ended
 ├── PreprocessingDrift          images are prepared otherwise than when the model was exported
 └── ProtocolError               output of a run that is not the protocol
 """
@@ -24,6 +25,7 @@ __all__ = [
     "NotAClassifier",
     "PreprocessingDrift",
     "ProtocolError",
+    "TimedOut",
     "UnknownName",
 ]
 
@@ -72,6 +74,10 @@ class EngineCrashed(EngineError):
 
 class PreprocessingDrift(DwsepError):
     """Images are prepared otherwise than they were when the model was exported."""
+
+
+class TimedOut(EngineCrashed):
+    """The process of a run took longer than it may and was ended."""
 
 
 class ProtocolError(DwsepError):

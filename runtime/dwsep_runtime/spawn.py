@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
-from dwsep_runtime.errors import EngineCrashed, ProtocolError
+from dwsep_runtime.errors import EngineCrashed, ProtocolError, TimedOut
 from dwsep_runtime.job import Job
 from dwsep_runtime.protocol import ResultReader
 
@@ -142,9 +142,7 @@ def run_in_process(
 def finish(job: Job, reader: ResultReader, completed: Completed) -> dict[str, Any]:
     """The result of a run whose process has ended; raises as :func:`run_in_process` does."""
     if completed.timed_out:
-        raise EngineCrashed(
-            f"engine {job.engine} did not finish {job.title} in time and was ended; give a longer --timeout"
-        )
+        raise TimedOut(f"engine {job.engine} did not finish {job.title} in time and was ended; give a longer --timeout")
     last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "")
     if completed.returncode < 0:
         name = _signal_name(-completed.returncode)

@@ -1,6 +1,6 @@
 """What the harness adds around a measurement: time, memory, and the spread of p50 from run to run.
 
-    python -m tests.benchmarks.overhead
+python -m tests.benchmarks.overhead
 """
 
 from __future__ import annotations

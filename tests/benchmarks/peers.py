@@ -63,7 +63,7 @@ def litert_benchmark(file: Path, count: int) -> Callable[[], float]:
         medians.append(statistics.median(values))
         return medians[-1]
 
-    tool.statistics = SimpleNamespace(mean=statistics.mean, median=median, stdev=statistics.stdev)  # type: ignore[attr-defined]
+    tool.statistics = SimpleNamespace(mean=statistics.mean, median=median, stdev=statistics.stdev)
     arguments = ["benchmark", f"--model={file}", f"--num_runs={count}", "--warmup_runs=5", "--num_threads=1"]
 
     def measure() -> float:
