@@ -104,11 +104,8 @@ def evaluate(
         plan = [(artifact, engine) for artifact, engine in plan if (artifact.sha256, engine) != ran]
     elif isinstance(what.reference, Predictions):
         reference = what.reference
-    elif what.accuracy is not None and what.files is not None and what.files.labels is None:
-        raise InvalidInput(
-            f"data set {what.files.data.name!r} has no labels, so there is no accuracy to count; "
-            "give labels, or --reference FILE to compare outputs with"
-        )
+    else:
+        _require_labels(what)
     settings = what.latency or what.accuracy
     threads = settings.threads if settings else 1
     records = [run_record(artifact, titles[artifact.file], engine, threads) for artifact, engine in plan]
@@ -134,6 +131,14 @@ def evaluate(
                 setup = setup_of(artifact, engine, what.latency or LatencySettings(threads=threads))
                 operator = crashing_operator(device, artifact, engine, setup)
                 record["error"] += f"; it crashes on {operator}" if operator else ""
+
+
+def _require_labels(what: Evaluation) -> None:
+    if what.accuracy is not None and what.files is not None and what.files.labels is None:
+        raise InvalidInput(
+            f"data set {what.files.data.name!r} has no labels, so there is no accuracy to count; "
+            "give labels, or --reference FILE to compare outputs with"
+        )
 
 
 def _take_turns(

@@ -22,6 +22,9 @@ BATCHES = 20
 MIN_SAMPLES = 200
 """Fewer have no interval: twenty batches of ten are the least that tells how batches differ."""
 
+MIDDLE = (25.0, 75.0)
+"""Percentiles that lie between the smallest and the largest sample for certain, however the samples depend."""
+
 MOST_CORRELATION = 0.9
 MEDIAN_OVER_MEAN = math.sqrt(math.pi / 2)
 
@@ -53,8 +56,8 @@ def percentile_interval(processes: Sequence[NDArray[Any]], q: float) -> Optional
         q: percentile, 0-100.
 
     Returns:
-        Lower and upper bound around :func:`percentile` of all; None for fewer than 200 samples, and where a bound would
-        lie beyond the smallest or largest of them.
+        Lower and upper bound around :func:`percentile` of all; None for fewer than 200 samples, and where a bound of a
+        percentile in a tail would lie beyond the smallest or largest of them; in the middle these are the bounds then.
     """
     import numpy as np
 
@@ -67,10 +70,10 @@ def percentile_interval(processes: Sequence[NDArray[Any]], q: float) -> Optional
     share = q / 100
     independent = math.sqrt(share * (1 - share) / count)
     half = max(Z_95 * independent, _half_of_batches([group <= middle for group in groups]))
-    if half > min(share, 1 - share):
+    if half > min(share, 1 - share) and not MIDDLE[0] <= q <= MIDDLE[1]:
         return None
-    low = float(ordered[math.floor((share - half) * (count - 1))])
-    high = float(ordered[math.ceil((share + half) * (count - 1))])
+    low = float(ordered[math.floor(max(0.0, share - half) * (count - 1))])
+    high = float(ordered[math.ceil(min(1.0, share + half) * (count - 1))])
     factor = _factor_between([percentile(group, q) for group in groups])
     return min(low, middle / factor), max(high, middle * factor)
 

@@ -200,10 +200,18 @@ def test_a_session_that_is_ended_leaves_no_process(small: tuple[Path, Path]) -> 
             if event["event"] == "progress" and event["done"] == 1:
                 raise KeyboardInterrupt
 
-        watcher = threading.Timer(1.5, lambda: seen.extend(_processes_that_map(device.root)))
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(0.1):
+                seen.extend(_processes_that_map(root))
+
+        root = device.root
+        watcher = threading.Thread(target=watch)
         watcher.start()
         with pytest.raises((EngineCrashed, KeyboardInterrupt)):
-            start(device, whole, timeout=8, on_event=look)
+            start(device, whole, timeout=20, on_event=look)
+        ended.set()
         watcher.join()
         deadline = time.monotonic() + 10
         while (left := _processes_that_map(device.root)) and time.monotonic() < deadline:

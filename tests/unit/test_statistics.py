@@ -76,9 +76,10 @@ def test_drift_widens_the_interval() -> None:
     assert width[1] > 5 * width[0]
 
 
-def test_drift_as_long_as_the_run_leaves_the_percentile_unbounded() -> None:
+def test_drift_as_long_as_the_run_bounds_the_median_by_the_samples_and_a_tail_not_at_all() -> None:
     samples = np.linspace(1e6, 2e6, 4000)
-    assert percentile_interval([samples], 50) is None
+    assert percentile_interval([samples], 50) == (1e6, 2e6)
+    assert percentile_interval([samples], 90) is None
 
 
 def test_too_few_samples_have_no_interval() -> None:
