@@ -1,0 +1,15 @@
+"""All benchmarks, one after the other, on a machine that does nothing else meanwhile: ``python -m tests.benchmarks``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+BENCHMARKS = ("peers", "overhead", "accuracy_loop", "verdicts", "speed")
+
+if __name__ == "__main__":
+    codes = []
+    for name in BENCHMARKS:
+        print(f"\n=== {name}", flush=True)
+        codes.append(subprocess.run([sys.executable, "-m", f"tests.benchmarks.{name}"], check=False).returncode)
+    sys.exit(max(codes))
