@@ -15,8 +15,9 @@ from dwsep_runtime import __version__
 from dwsep_runtime.accuracy import accuracy, predict
 from dwsep_runtime.accuracy_scenarios import Accuracy, Predict
 from dwsep_runtime.cold_start import cold_start
-from dwsep_runtime.conditions import applied
+from dwsep_runtime.conditions import Record, applied
 from dwsep_runtime.engines import Engine, allocate_engine, import_engine, load_engine
+from dwsep_runtime.engines.reasons import plain_reason
 from dwsep_runtime.errors import DwsepError, EngineError, InvalidModel
 from dwsep_runtime.interleaved import interleaved
 from dwsep_runtime.job import SCHEMA_VERSION, Job
@@ -40,6 +41,9 @@ from dwsep_runtime.witness import judged
 
 Emit = Callable[[dict[str, Any]], None]
 Progress = Callable[[int, int], None]
+
+NUMBERS = ("bool", "float", "int", "uint")
+"""How the names of dtypes begin that are numbers."""
 
 
 def run_job(job: Job, emit: Emit, lines: Iterable[str] = (), main_at_ns: Optional[int] = None) -> None:
@@ -97,11 +101,12 @@ def _run(
     model = Path(job.model)
     _require_content(job)
     limit = job.memory_limit_bytes or device_facts()["memory_bytes"]
-    if limit is not None:
-        limit_memory(limit)
+    limited = limit is not None and limit_memory(limit)
     quick = isinstance(job.scenario, FirstInference)
     before: dict[str, Any] = {} if quick else device_state()
     with applied(job.conditions) as records:
+        if job.memory_limit_bytes is not None and not limited:
+            records.append(_limit_not_had(job.memory_limit_bytes))
         stages: dict[str, Any] = {"main_at_ns": main_at_ns}
         memory: dict[str, Any] = {}
         say({"event": "phase", "phase": "load"})
@@ -112,6 +117,8 @@ def _run(
         memory["peak_bytes"] = peak_resident_bytes() if peak_is_ours else None
         memory["arena_bytes"] = engine.arena_bytes()
         memory["file_bytes"] = model.stat().st_size
+        if isinstance(job.scenario, (SingleStream, Offline, Sustained, Turns)):
+            measured["finite_outputs"] = _finite_outputs(engine)  # copies them, so it comes after the peak is read
         after: dict[str, Any] = {} if quick else device_state()
     result = {
         "engine": {
@@ -136,6 +143,20 @@ def _run(
         "state": {"before": before, "after": after},
     }
     return {**result, **judged(result, device_facts()["cores"], getattr(job.scenario, "min_samples", 1))}
+
+
+def _limit_not_had(limit: int) -> Record:
+    asked = f"{limit / 1e6:g} MB"
+    return {"condition": "memory-limit", "asked": asked, "done": False, "said": "this device does not permit it"}
+
+
+def _finite_outputs(engine: Engine) -> Optional[bool]:
+    """Whether the outputs of the last inference are finite numbers; None where there are others than numbers."""
+    import numpy as np
+
+    if not all(tensor.dtype.startswith(NUMBERS) for tensor in engine.outputs):
+        return None  # TensorFlow Lite dies of being asked for strings that no operator has written
+    return all(bool(np.isfinite(one).all()) for one in engine.get_outputs())
 
 
 def _require_content(job: Job) -> None:
@@ -203,8 +224,8 @@ def _measure(run: _Running, version: str) -> dict[str, Any]:
     except (DwsepError, MemoryError):
         raise
     except Exception as error:  # whatever an engine raises while running
-        detail = " ".join(str(error).split())
-        raise EngineError(f"engine {run.job.engine} {version} failed to run {run.job.title}: {detail}") from error
+        reason = plain_reason(error)
+        raise EngineError(f"engine {run.job.engine} {version} failed to run {run.job.title}: {reason}") from error
 
 
 def harness_sha256() -> str:
