@@ -13,7 +13,7 @@ from dwsep_devices import Device
 from dwsep_export import Artifact
 from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.engines import ENGINES
-from dwsep_runtime.errors import DwsepError, EngineCrashed, InvalidInput, NotAClassifier, TimedOut, UnknownName
+from dwsep_runtime.errors import DwsepError, EngineCrashed, InvalidInput, NotAClassifier, OutOfMemory, TimedOut, UnknownName
 from dwsep_runtime.preprocessing import Preprocessing
 from edge_dwsep.crash import crashing_operator
 from edge_dwsep.interleave import InterleaveSettings, measure_interleaved
@@ -126,7 +126,7 @@ def evaluate(
                 add_run(results, record, _measure(device, artifact, engine, what, what.files, what.accuracy, reference))
         except DwsepError as error:
             record.update(status="failed", valid=False, error=str(error), error_class=type(error).__name__)
-            if isinstance(error, EngineCrashed) and not isinstance(error, TimedOut):
+            if isinstance(error, EngineCrashed) and not isinstance(error, (OutOfMemory, TimedOut)):
                 on_step(f"find what {title} on {engine} crashes on")
                 setup = setup_of(artifact, engine, what.latency or LatencySettings(threads=threads))
                 operator = crashing_operator(device, artifact, engine, setup)

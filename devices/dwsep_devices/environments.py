@@ -24,7 +24,7 @@ from pathlib import Path
 import dwsep_runtime
 from dwsep_devices.errors import DeviceError, PermanentDeviceError, TransientDeviceError
 from dwsep_runtime.errors import UnknownName
-from dwsep_runtime.run import harness_sha256
+from dwsep_runtime.harness import harness_sha256
 from dwsep_runtime.spawn import RUNTIME_ARGUMENTS, Completed, run_process
 
 PROBE_SECONDS = 60.0

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dwsep_devices.environments import environment_command, is_met_here
 from dwsep_devices.errors import PermanentDeviceError, TransientDeviceError
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.spawn import RUNTIME_ARGUMENTS, RUNTIME_ENVIRONMENT, Completed, run_process
@@ -34,9 +33,12 @@ class LocalDevice:
 
     def runtime_command_for(self, environment: str) -> Sequence[str]:
         """This Python, or that of an environment which this Python does not meet itself; see the protocol."""
-        if not environment or is_met_here(environment):
-            return (sys.executable, *RUNTIME_ARGUMENTS)
-        return environment_command(environment)
+        here = (sys.executable, *RUNTIME_ARGUMENTS)
+        if not environment:
+            return here
+        from dwsep_devices.environments import environment_command, is_met_here
+
+        return here if is_met_here(environment) else environment_command(environment)
 
     def run(
         self,

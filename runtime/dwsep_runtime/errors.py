@@ -8,6 +8,7 @@ DwsepError                      root: its message is one line fit for a user
 ├── EngineError                 the engine refused or failed to run the model
 │   ├── EngineUnavailable       the engine's package is not installed here
 │   └── EngineCrashed           the engine's process ended by a signal
+│       ├── OutOfMemory         it needed more memory than its limit
 │       └── TimedOut            it took too long and was ended
 ├── PreprocessingDrift          images are prepared otherwise than when the model was exported
 └── ProtocolError               output of a run that is not the protocol
@@ -24,6 +25,7 @@ __all__ = [
     "InvalidModel",
     "NotAClassifier",
     "PreprocessingDrift",
+    "OutOfMemory",
     "ProtocolError",
     "TimedOut",
     "UnknownName",
@@ -74,6 +76,10 @@ class EngineCrashed(EngineError):
 
 class PreprocessingDrift(DwsepError):
     """Images are prepared otherwise than they were when the model was exported."""
+
+
+class OutOfMemory(EngineCrashed):
+    """A run needed more memory than its limit."""
 
 
 class TimedOut(EngineCrashed):

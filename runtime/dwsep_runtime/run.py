@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["harness_sha256", "run_job"]
+__all__ = ["run_job"]
 
-import hashlib
+import importlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,35 +12,25 @@ from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
 from dwsep_runtime import __version__
-from dwsep_runtime.accuracy import accuracy
-from dwsep_runtime.accuracy_scenarios import Accuracy, Agreement, Predict
-from dwsep_runtime.agreement import agreement, predict
-from dwsep_runtime.cold_start import cold_start
-from dwsep_runtime.conditions import applied
+from dwsep_runtime.conditions import Record, applied
 from dwsep_runtime.engines import Engine, allocate_engine, import_engine, load_engine
+from dwsep_runtime.engines.reasons import plain_reason
 from dwsep_runtime.errors import DwsepError, EngineError, InvalidModel
-from dwsep_runtime.interleaved import interleaved
+from dwsep_runtime.harness import harness_sha256
 from dwsep_runtime.job import SCHEMA_VERSION, Job
 from dwsep_runtime.memory import limit_memory, peak_resident_bytes, reset_peak, resident_bytes
 from dwsep_runtime.model_file import sha256_of
-from dwsep_runtime.operators.profile import profile_operators
-from dwsep_runtime.scenarios import (
-    ColdStart,
-    FirstInference,
-    Interleaved,
-    Offline,
-    ProfileOperators,
-    SingleStream,
-    Sustained,
-    Turns,
-)
+from dwsep_runtime.scenarios import ColdStart, FirstInference, Interleaved
 from dwsep_runtime.state import device_facts, device_state
-from dwsep_runtime.streams import first_inference, offline, single_stream, take_turns
-from dwsep_runtime.sustained import sustained
 from dwsep_runtime.witness import judged
+
+TIMED = frozenset({"single-stream", "offline", "sustained", "turns"})
 
 Emit = Callable[[dict[str, Any]], None]
 Progress = Callable[[int, int], None]
+
+NUMBERS = ("bool", "float", "int", "uint")
+"""How the names of dtypes begin that are numbers."""
 
 
 def run_job(job: Job, emit: Emit, lines: Iterable[str] = (), main_at_ns: Optional[int] = None) -> None:
@@ -79,9 +69,13 @@ def _conduct(job: Job, scenario: Union[ColdStart, Interleaved], progress: Progre
     """Run a scenario whose work is done by processes that it starts."""
     before = device_state()
     if isinstance(scenario, ColdStart):
+        from dwsep_runtime.cold_start import cold_start
+
         _require_content(job)
         measured = cold_start(job, scenario, progress)
     else:
+        from dwsep_runtime.interleaved import interleaved
+
         measured = interleaved(scenario, progress)
     result = {"measured": measured, "state": {"before": before, "after": device_state()}}
     return {"scenario": job.to_json()["scenario"], **result, **judged(result, device_facts()["cores"])}
@@ -99,11 +93,12 @@ def _run(
     cores = device_facts()["cores"]
     _require_content(job)
     limit = job.memory_limit_bytes or device_facts()["memory_bytes"]
-    if limit is not None:
-        limit_memory(limit)
+    limited = limit is not None and limit_memory(limit)
     quick = isinstance(job.scenario, FirstInference)
     before: dict[str, Any] = {} if quick else device_state()
     with applied(job.conditions) as records:
+        if job.memory_limit_bytes is not None and not limited:
+            records.append(_limit_not_had(job.memory_limit_bytes))
         stages: dict[str, Any] = {"main_at_ns": main_at_ns}
         memory: dict[str, Any] = {}
         say({"event": "phase", "phase": "load"})
@@ -114,6 +109,8 @@ def _run(
         memory["peak_bytes"] = peak_resident_bytes() if peak_is_ours else None
         memory["arena_bytes"] = engine.arena_bytes()
         memory["file_bytes"] = model.stat().st_size
+        if job.scenario.name in TIMED:
+            measured["finite_outputs"] = _finite_outputs(engine)  # copies them, so it comes after the peak is read
         after: dict[str, Any] = {} if quick else device_state()
     result = {
         "engine": {
@@ -138,6 +135,20 @@ def _run(
         "state": {"before": before, "after": after},
     }
     return {**result, **judged(result, cores, getattr(job.scenario, "min_samples", 1))}
+
+
+def _limit_not_had(limit: int) -> Record:
+    asked = f"{limit / 1e6:g} MB"
+    return {"condition": "memory-limit", "asked": asked, "done": False, "said": "this device does not permit it"}
+
+
+def _finite_outputs(engine: Engine) -> Optional[bool]:
+    """Whether the outputs of the last inference are finite numbers; None where there are others than numbers."""
+    import numpy as np
+
+    if not all(tensor.dtype.startswith(NUMBERS) for tensor in engine.outputs):
+        return None  # TensorFlow Lite dies of being asked for strings that no operator has written
+    return all(bool(np.isfinite(one).all()) for one in engine.get_outputs())
 
 
 def _require_content(job: Job) -> None:
@@ -175,46 +186,34 @@ class _Running:
     progress: Progress
     lines: Iterable[str]
 
+    @property
+    def batch(self) -> int:
+        return self.job.settings.batch
+
     def phase(self, name: str) -> None:
         self.say({"event": "phase", "phase": name})
 
 
-RUNNERS: dict[type[Any], Callable[[_Running, Any], dict[str, Any]]] = {
-    SingleStream: lambda run, scenario: single_stream(run.engine, scenario, on_phase=run.phase),
-    Offline: lambda run, scenario: offline(run.engine, run.job.settings.batch, scenario, on_phase=run.phase),
-    Sustained: lambda run, scenario: sustained(run.engine, scenario, on_phase=run.phase),
-    FirstInference: lambda run, scenario: first_inference(run.engine, scenario),
-    Turns: lambda run, scenario: take_turns(run.engine, scenario, run.lines, run.say),
-    ProfileOperators: lambda run, scenario: profile_operators(
-        Path(run.job.model),
-        run.job.engine,
-        run.job.settings,
-        run.job.title,
-        seconds=scenario.seconds,
-        seed=scenario.seed,
-    ),
-    Accuracy: lambda run, scenario: accuracy(run.engine, scenario, on_progress=run.progress),
-    Agreement: lambda run, scenario: agreement(run.engine, scenario, on_progress=run.progress),
-    Predict: lambda run, scenario: predict(run.engine, scenario, on_progress=run.progress),
+RUNNERS: dict[str, tuple[str, Callable[[Any, _Running, Any], dict[str, Any]]]] = {
+    "single-stream": ("streams", lambda do, run, how: do.single_stream(run.engine, how, on_phase=run.phase)),
+    "offline": ("streams", lambda do, run, how: do.offline(run.engine, run.batch, how, on_phase=run.phase)),
+    "sustained": ("sustained", lambda do, run, how: do.sustained(run.engine, how, on_phase=run.phase)),
+    "first-inference": ("streams", lambda do, run, how: do.first_inference(run.engine, how)),
+    "turns": ("streams", lambda do, run, how: do.take_turns(run.engine, how, run.lines, run.say)),
+    "profile-operators": ("operators.profile", lambda do, run, how: do.profile_job(run.job, how)),
+    "accuracy": ("accuracy", lambda do, run, how: do.accuracy(run.engine, how, on_progress=run.progress)),
+    "agreement": ("agreement", lambda do, run, how: do.agreement(run.engine, how, on_progress=run.progress)),
+    "predict": ("agreement", lambda do, run, how: do.predict(run.engine, how, on_progress=run.progress)),
 }
-"""How each scenario that runs in this process is run."""
+"""How each scenario that runs in this process is run, and the module of this package that is imported for it."""
 
 
 def _measure(run: _Running, version: str) -> dict[str, Any]:
     try:
-        return RUNNERS[type(run.job.scenario)](run, run.job.scenario)
+        module, runner = RUNNERS[run.job.scenario.name]
+        return runner(importlib.import_module(f"dwsep_runtime.{module}"), run, run.job.scenario)
     except (DwsepError, MemoryError):
         raise
     except Exception as error:  # whatever an engine raises while running
-        detail = " ".join(str(error).split())
-        raise EngineError(f"engine {run.job.engine} {version} failed to run {run.job.title}: {detail}") from error
-
-
-def harness_sha256() -> str:
-    """Hash of this package's sources: two results with the same hash were measured by the same code."""
-    digest = hashlib.sha256()
-    folder = Path(__file__).parent
-    for source in sorted(folder.rglob("*.py")):
-        digest.update(str(source.relative_to(folder)).encode())
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
+        reason = plain_reason(error)
+        raise EngineError(f"engine {run.job.engine} {version} failed to run {run.job.title}: {reason}") from error

@@ -15,6 +15,7 @@ __all__ = [
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
-from dwsep_runtime.errors import EngineCrashed, ProtocolError, TimedOut
+from dwsep_runtime.errors import EngineCrashed, EngineError, OutOfMemory, ProtocolError, TimedOut
 from dwsep_runtime.job import Job
 from dwsep_runtime.protocol import ResultReader
 
@@ -38,6 +39,15 @@ RUNTIME_ARGUMENTS = ("-c", START)
 """Arguments of a Python interpreter to run the job on standard input, no module taken from the working folder."""
 
 ERROR_LINES = 200
+
+WANT_OF_MEMORY = re.compile(
+    r"bad_alloc|MemoryError|more memory than its limit or|[Mm]emory allocation|[Aa]llocate (?:aligned )?memory|"
+    r"[Cc]annot allocate|[Ff]ailed to map|[Oo]ut of memory"
+)
+"""What a failed allocation is called by Python, NumPy, the C library, the loader of libraries and the engines."""
+
+PERHAPS_OF_MEMORY = re.compile(r"gave no reason|[Ff]ailed to allocate")
+"""What engines say of a failed allocation, and of other things."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +150,31 @@ def run_in_process(
 
 
 def finish(job: Job, reader: ResultReader, completed: Completed) -> dict[str, Any]:
-    """The result of a run whose process has ended; raises as :func:`run_in_process` does."""
+    """The result of a run whose process has ended; raises as :func:`run_in_process` does.
+
+    A run that was given a memory limit and failed for want of memory raises OutOfMemory, or EngineCrashed where that is not certain, however it failed.
+    """
     if completed.timed_out:
         raise TimedOut(f"engine {job.engine} did not finish {job.title} in time and was ended; give a longer --timeout")
     last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "")
-    if completed.returncode < 0:
-        name = _signal_name(-completed.returncode)
+    try:
+        return _result(job, reader, completed.returncode, last)
+    except (EngineError, ProtocolError) as error:
+        said, limit = str(error), _limit(job)
+        if not limit or limit in said:
+            raise
+        if WANT_OF_MEMORY.search(f"{said} {last}"):
+            raise OutOfMemory(
+                f"engine {job.engine} needed more memory for {job.title} than {limit}; give a higher --memory-limit"
+            ) from error
+        if isinstance(error, (EngineCrashed, ProtocolError)) or PERHAPS_OF_MEMORY.search(said):
+            raise EngineCrashed(f"{said}; {limit} of memory may have been too little") from error
+        raise
+
+
+def _result(job: Job, reader: ResultReader, returncode: int, last: str) -> dict[str, Any]:
+    if returncode < 0:
+        name = _signal_name(-returncode)
         during = f" during {reader.phase}" if reader.phase else ""
         because = f"; standard error ends: {last[:200]!r}" if last else ""
         raise EngineCrashed(f"engine {job.engine} crashed on {job.title}{during}: its process ended by {name}{because}")
@@ -153,9 +182,14 @@ def finish(job: Job, reader: ResultReader, completed: Completed) -> dict[str, An
         result = reader.result()
     except ProtocolError as error:
         raise ProtocolError(f"{error}; standard error ends: {last[:300]!r}" if last else str(error)) from error
-    if completed.returncode:
-        raise EngineCrashed(f"engine {job.engine} ended with exit code {completed.returncode} after {job.title}")
+    if returncode:
+        raise EngineCrashed(f"engine {job.engine} ended with exit code {returncode} after {job.title}")
     return result
+
+
+def _limit(job: Job) -> str:
+    """The memory limit that a job was given, in words; empty where it was given none."""
+    return "" if job.memory_limit_bytes is None else f"its limit of {job.memory_limit_bytes / 1e6:g} MB"
 
 
 def _signal_name(number: int) -> str:

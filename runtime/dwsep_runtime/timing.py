@@ -149,9 +149,10 @@ def random_inputs(tensors: tuple[Tensor, ...], seed: int) -> list[NDArray[Any]]:
             raise InvalidInput(f"input {tensor.name!r} has dtype {tensor.dtype}; only numbers can be fed") from None
         if np.issubdtype(dtype, np.integer):
             limits = np.iinfo(dtype)
-            arrays.append(rng.integers(limits.min, limits.max, shape, dtype, endpoint=True))
+            values: Any = rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
         elif dtype == np.bool_:
-            arrays.append(rng.random(shape) < 0.5)
+            values = rng.random(shape) < 0.5
         else:
-            arrays.append((rng.random(shape) * 2 - 1).astype(dtype))
+            values = rng.random(shape) * 2 - 1
+        arrays.append(np.asarray(values, dtype))  # without a dimension, they would be numbers and no arrays
     return arrays

@@ -105,6 +105,7 @@ class Circumstances:
         loop_overhead_ns: median of timing nothing.
         clock_drift_ppm: :func:`clock_drift_ppm` over the run.
         steady: whether inference times had settled when warm-up ended.
+        finite_outputs: whether the last outputs were all finite numbers.
         conditions: what became of the conditions asked for.
     """
 
@@ -123,6 +124,7 @@ class Circumstances:
     loop_overhead_ns: Optional[float] = None
     clock_drift_ppm: Optional[float] = None
     steady: Optional[bool] = None
+    finite_outputs: Optional[bool] = None
     conditions: Sequence[Mapping[str, Any]] = ()
 
 
@@ -230,6 +232,8 @@ def _findings(seen: Circumstances) -> Iterator[_Finding]:
     if seen.samples is not None:
         yield from _of_clock(seen, seen.samples)
         yield from _of_samples(seen, seen.samples)
+    if seen.finite_outputs is False:
+        yield _Finding("outputs on random input are not all finite numbers (NaN or infinity)")
     for record in seen.conditions:
         if not record["done"]:
             yield _Finding(f"{record['condition']} {record['asked']} was asked and not had: {record['said']}")

@@ -43,7 +43,12 @@ def judged(result: dict[str, Any], cores: int, min_samples: int = 1) -> dict[str
     """
     measured = result["measured"]
     if "samples_ns" not in measured:
-        around = Circumstances(cores=cores, before=result["state"]["before"], after=result["state"]["after"])
+        around = Circumstances(
+            cores=cores,
+            before=result["state"]["before"],
+            after=result["state"]["after"],
+            finite_outputs=measured.get("finite_outputs"),
+        )
         return {"doubts": doubts(around), "invalid": invalid(around)}
     before, after = measured["witness"]["yardstick_ns"]
     seen = Circumstances(
@@ -62,6 +67,7 @@ def judged(result: dict[str, Any], cores: int, min_samples: int = 1) -> dict[str
         loop_overhead_ns=measured["clock"]["overhead_ns"],
         clock_drift_ppm=measured["witness"]["clock_drift_ppm"],
         steady=measured.get("warmup", {}).get("steady"),
+        finite_outputs=measured.get("finite_outputs"),
         conditions=result["conditions"],
     )
     return {"doubts": doubts(seen), "invalid": invalid(seen)}

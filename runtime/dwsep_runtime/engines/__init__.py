@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from dwsep_runtime.engines.protocol import Engine, EngineOption, EngineSettings, Tensor
+from dwsep_runtime.engines.reasons import plain_reason
 from dwsep_runtime.errors import DwsepError, EngineError, EngineUnavailable, InvalidInput, UnknownName
 from dwsep_runtime.model_file import model_format
 
@@ -184,5 +185,4 @@ def allocate_engine(engine: Engine, name: str, version: str, title: str) -> None
 
 
 def _refusal(name: str, version: str, title: str, error: Exception) -> EngineError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return EngineError(f"engine {name} {version} refused {title}: {reason}")
+    return EngineError(f"engine {name} {version} refused {title}: {plain_reason(error)}")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from dwsep_runtime.engines.protocol import EngineOption, EngineSettings, Tensor, require_batched, require_feedable
+from dwsep_runtime.engines.reasons import plain_reason
 from dwsep_runtime.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def growth(inputs: tuple[Tensor, ...], batch: int) -> float:
 
 def refused_at(batch: int, error: Exception) -> ValueError:
     """An engine's error while it gets ready for a batch, with what to do if the batch is the reason."""
-    return ValueError(f"{error}; this was at batch {batch}: run it at batch 1, or export it with an open batch")
+    return ValueError(f"{plain_reason(error)}; this was at batch {batch}: run it at batch 1, or export it with an open batch")
 
 
 class InterpreterEngine:

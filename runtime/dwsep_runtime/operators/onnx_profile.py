@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from dwsep_runtime.engines import Engine, EngineSettings, allocate_engine, load_engine
+from dwsep_runtime.engines.reasons import plain_reason
 from dwsep_runtime.errors import EngineError, InvalidInput
 from dwsep_runtime.operators.onnx_chain import chain_model
 from dwsep_runtime.operators.onnx_operators import Kernel, ONNXOperators
@@ -109,7 +110,7 @@ def profile_kernels(
         try:
             rounds = interleaved_rounds(parts, seconds, most_calls=EVENTS // max(CHAIN_NODES, graph.count))
         except Exception as error:  # onnxruntime raises its own types
-            reason = " ".join(str(error).split())
+            reason = plain_reason(error)
             raise EngineError(f"engine {engine_name} {version} failed to run {title}: {reason}") from error
         profiles = {name: _read(Path(engine.end_profiling())) for name, engine in engines.profiled.items()}
     times = {name: median_estimate(rounds.column(place)).value for place, name in enumerate(engines.names())}

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-__all__ = ["profile_operators"]
+__all__ = ["profile_job", "profile_operators"]
 
 from pathlib import Path
 from typing import Any
 
 from dwsep_runtime.engines import EngineSettings
 from dwsep_runtime.errors import InvalidInput
+from dwsep_runtime.job import Job
 from dwsep_runtime.model_file import model_format
 from dwsep_runtime.operators.onnx_profile import profile_kernels
 from dwsep_runtime.operators.rounds import on_one_core
 from dwsep_runtime.operators.tflite_profile import profile_prefixes
+from dwsep_runtime.scenarios import ProfileOperators
+
+
+def profile_job(job: Job, scenario: ProfileOperators) -> dict[str, Any]:
+    """Scenario profile-operators of a job; see :func:`profile_operators`."""
+    return profile_operators(
+        Path(job.model), job.engine, job.settings, job.title, seconds=scenario.seconds, seed=scenario.seed
+    )
 
 
 def profile_operators(

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 from dwsep_runtime.engines import Engine, EngineSettings, allocate_engine, load_engine
+from dwsep_runtime.engines.reasons import plain_reason
 from dwsep_runtime.errors import DwsepError, EngineError, InvalidInput
 from dwsep_runtime.operators.rounds import Rounds, interleaved_rounds, median_estimate
 from dwsep_runtime.operators.summary import MeasuredOperator, sum_by_kind
@@ -181,7 +182,7 @@ class _Loader:
         try:
             engine.invoke()
         except Exception as error:  # engines raise their own types, or bare ValueError and RuntimeError
-            reason = " ".join(str(error).split())
+            reason = plain_reason(error)
             raise EngineError(f"engine {self._engine_name} {version} failed to run {title}: {reason}") from error
         return functools.partial(_run, engine)
 
