@@ -13,7 +13,15 @@ from dwsep_devices import Device
 from dwsep_export import Artifact
 from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.engines import ENGINES
-from dwsep_runtime.errors import DwsepError, EngineCrashed, InvalidInput, NotAClassifier, OutOfMemory, TimedOut, UnknownName
+from dwsep_runtime.errors import (
+    DwsepError,
+    EngineCrashed,
+    InvalidInput,
+    NotAClassifier,
+    OutOfMemory,
+    TimedOut,
+    UnknownName,
+)
 from dwsep_runtime.preprocessing import Preprocessing
 from edge_dwsep.crash import crashing_operator
 from edge_dwsep.interleave import InterleaveSettings, measure_interleaved

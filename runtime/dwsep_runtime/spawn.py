@@ -152,7 +152,8 @@ def run_in_process(
 def finish(job: Job, reader: ResultReader, completed: Completed) -> dict[str, Any]:
     """The result of a run whose process has ended; raises as :func:`run_in_process` does.
 
-    A run that was given a memory limit and failed for want of memory raises OutOfMemory, or EngineCrashed where that is not certain, however it failed.
+    A run that was given a memory limit and failed for want of memory raises OutOfMemory however it failed, or
+    EngineCrashed where that is not certain.
     """
     if completed.timed_out:
         raise TimedOut(f"engine {job.engine} did not finish {job.title} in time and was ended; give a longer --timeout")

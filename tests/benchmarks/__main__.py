@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other, on a machine that does nothing else meanwhile: ``python -m tests.benchmarks``."""
+"""All benchmarks, one after the other, for a machine that does nothing else: ``python -m tests.benchmarks``."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import statistics
 import sys
 import tempfile
@@ -167,8 +168,14 @@ def comparisons() -> Iterator[bool]:
         yield show(name, milliseconds(ours), milliseconds(theirs), ratio, "within 3 %", met=abs(ratio - 1) <= 0.03)
 
 
+def without_engine_messages() -> None:
+    """LiteRT writes several lines to standard error for each model that litert-benchmark compiles."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 def main() -> bool:
     stay_on_one_core()
+    without_engine_messages()
     print(HEADER)
     return all(list(comparisons()))
 

@@ -71,7 +71,9 @@ def growth(inputs: tuple[Tensor, ...], batch: int) -> float:
 
 def refused_at(batch: int, error: Exception) -> ValueError:
     """An engine's error while it gets ready for a batch, with what to do if the batch is the reason."""
-    return ValueError(f"{plain_reason(error)}; this was at batch {batch}: run it at batch 1, or export it with an open batch")
+    return ValueError(
+        f"{plain_reason(error)}; this was at batch {batch}: run it at batch 1, or export it with an open batch"
+    )
 
 
 class InterpreterEngine:
