@@ -12,7 +12,7 @@ from dwsep_devices import Device, Setup, push_blob, run_job
 from dwsep_export import Artifact
 from dwsep_runtime.accuracy_scenarios import Agreement, KeptOutput, Predict
 from dwsep_runtime.engines.protocol import EngineSettings
-from dwsep_runtime.errors import InvalidInput
+from dwsep_runtime.errors import EngineError
 from dwsep_runtime.preprocessing import Preprocessing
 from edge_dwsep.measured_accuracy import AccuracySettings, EvaluationFiles, golden_record
 from edge_dwsep.results import circumstances
@@ -51,7 +51,7 @@ def keep_outputs(
         Keys to put into the run's record, and the outputs.
 
     Raises:
-        InvalidInput: an output is not a finite number.
+        EngineError: an output is not a finite number.
         DwsepError: the device or the run failed.
     """
     told = "\n".join((artifact.sha256, engine, files.data.sha256, str(preprocessing)))
@@ -69,7 +69,7 @@ def keep_outputs(
     kept = tuple(KeptOutput.from_json(values) for values in measured["kept"])
     for output in kept:
         if output.minimum is None or output.maximum is None:
-            raise InvalidInput(f"its output {output.name!r} has values that are not finite numbers")
+            raise EngineError(f"its output {output.name!r} has values that are not finite numbers")
     return {**golden_record(measured), **circumstances(result)}, Outputs(title, kept)
 
 
