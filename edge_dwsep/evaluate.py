@@ -1,4 +1,8 @@
-"""Run a list of artifacts through every engine that can, and carry on past the ones that fail."""
+"""Run a list of artifacts through every engine that can, and carry on past the ones that fail.
+
+What only accuracy or a crash needs is imported for these: a bench that is asked for latency starts a tenth of a second
+sooner.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +11,27 @@ __all__ = ["Evaluation", "engines_of", "evaluate"]
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dwsep_devices import Device
 from dwsep_export import Artifact
-from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.errors import (
     DwsepError,
     EngineCrashed,
     InvalidInput,
-    NotAClassifier,
     OutOfMemory,
     TimedOut,
     UnknownName,
 )
 from dwsep_runtime.preprocessing import Preprocessing
-from edge_dwsep.crash import crashing_operator
 from edge_dwsep.interleave import InterleaveSettings, measure_interleaved
 from edge_dwsep.measure import LatencySettings, measure_latency, profile_latency, run_record, setup_of
-from edge_dwsep.measured_accuracy import AccuracySettings, EvaluationFiles, Predictions, measure_accuracy
-from edge_dwsep.measured_agreement import Outputs, keep_outputs, measure_agreement
 from edge_dwsep.results import add_run
+
+if TYPE_CHECKING:
+    from edge_dwsep.measured_accuracy import AccuracySettings, EvaluationFiles, Predictions
+    from edge_dwsep.measured_agreement import Outputs
 
 
 @dataclass(frozen=True)
@@ -107,13 +110,15 @@ def evaluate(
     first = what.reference if isinstance(what.reference, tuple) else None
     titles = _titles([artifact for artifact, _ in (*plan, *((first,) if first else ()))])
     if first is not None:
-        reference = _run_reference(device, first, titles[first[0].file], what, results, on_step)
+        from edge_dwsep.evaluate_accuracy import run_reference
+
+        reference = run_reference(device, first, titles[first[0].file], what, results, on_step)
         ran = first[0].sha256, first[1]
         plan = [(artifact, engine) for artifact, engine in plan if (artifact.sha256, engine) != ran]
-    elif isinstance(what.reference, Predictions):
-        reference = what.reference
-    else:
-        _require_labels(what)
+    elif what.accuracy is not None:
+        from edge_dwsep.evaluate_accuracy import require_reference
+
+        reference = require_reference(what)
     settings = what.latency or what.accuracy
     threads = settings.threads if settings else 1
     records = [run_record(artifact, titles[artifact.file], engine, threads) for artifact, engine in plan]
@@ -129,24 +134,20 @@ def evaluate(
             if what.latency is not None and what.profile_ops:
                 on_step(f"take {title} on {engine} apart")
                 add_run(results, record, profile_latency(device, artifact, engine, what.latency))
-            if what.accuracy is not None and what.files is not None:
-                on_step(f"{'compare' if isinstance(reference, Outputs) else 'classify with'} {title} on {engine}")
-                add_run(results, record, _measure(device, artifact, engine, what, what.files, what.accuracy, reference))
+            if what.accuracy is not None:
+                from edge_dwsep.evaluate_accuracy import measure_against
+
+                on_step(f"classify with {title} on {engine}")
+                add_run(results, record, measure_against(reference, device, artifact, engine, what))
         except DwsepError as error:
             record.update(status="failed", valid=False, error=str(error), error_class=type(error).__name__)
             if isinstance(error, EngineCrashed) and not isinstance(error, (OutOfMemory, TimedOut)):
+                from edge_dwsep.crash import crashing_operator
+
                 on_step(f"find what {title} on {engine} crashes on")
                 setup = setup_of(artifact, engine, what.latency or LatencySettings(threads=threads))
                 operator = crashing_operator(device, artifact, engine, setup)
                 record["error"] += f"; it crashes on {operator}" if operator else ""
-
-
-def _require_labels(what: Evaluation) -> None:
-    if what.accuracy is not None and what.files is not None and what.files.labels is None:
-        raise InvalidInput(
-            f"data set {what.files.data.name!r} has no labels, so there is no accuracy to count; "
-            "give labels, or --reference FILE to compare outputs with"
-        )
 
 
 def _take_turns(
@@ -165,86 +166,6 @@ def _take_turns(
     measure_interleaved(device, plan, latency, session, results, launched)
 
 
-def _run_reference(
-    device: Device,
-    run: tuple[Artifact, str],
-    title: str,
-    what: Evaluation,
-    results: dict[str, Any],
-    on_step: Callable[[str], None],
-) -> Predictions | Outputs:
-    """Run the reference, record it, and give what the others are compared with."""
-    artifact, engine = run
-    files, settings = what.files, what.accuracy
-    if files is None or settings is None:
-        raise InvalidInput("a reference goes with accuracy; give a data set")
-    record = {**run_record(artifact, title, engine, settings.threads), "is_reference": True}
-    name = f"{title} on {engine}"
-    try:
-        on_step(f"run the reference, {name}")
-        compared: tuple[dict[str, Any], Predictions | Outputs] | None = _classes_of(
-            device, run, name, what, files, settings
-        )
-        if compared is None:
-            preprocessing = _preprocessing(artifact, what)
-            compared = keep_outputs(device, artifact, engine, files, settings, preprocessing=preprocessing, title=name)
-        measured, reference = compared
-    except DwsepError as error:
-        error.args = (f"the reference, {name}, failed: {error}",)
-        raise
-    add_run(results, record, measured)
-    results["runs"].append(record)
-    results["reference"] = {"name": name}
-    if record["accuracy"] is not None:
-        results["reference"].update({key: record["accuracy"][key] for key in ("top1", "top1_interval")})
-    return reference
-
-
-def _classes_of(
-    device: Device,
-    run: tuple[Artifact, str],
-    name: str,
-    what: Evaluation,
-    files: EvaluationFiles,
-    settings: AccuracySettings,
-) -> tuple[dict[str, Any], Predictions] | None:
-    """What was measured of a reference and what it predicts; None where it has no top-1 accuracy."""
-    if files.labels is None:
-        return None
-    try:
-        measured = _measure(device, *run, what, files, settings, None)
-    except NotAClassifier:
-        return None
-    accuracy = measured["accuracy"]
-    return measured, Predictions(name, decode_array(accuracy["predictions"]), accuracy["classes"])
-
-
-def _measure(
-    device: Device,
-    artifact: Artifact,
-    engine: str,
-    what: Evaluation,
-    files: EvaluationFiles,
-    settings: AccuracySettings,
-    reference: Predictions | Outputs | None,
-) -> dict[str, Any]:
-    preprocessing = _preprocessing(artifact, what)
-    if isinstance(reference, Outputs):
-        return measure_agreement(
-            device, artifact, engine, files, settings, preprocessing=preprocessing, reference=reference
-        )
-    return measure_accuracy(
-        device,
-        artifact,
-        engine,
-        files,
-        settings,
-        preprocessing=preprocessing,
-        label_offset=what.label_offset,
-        reference=reference,
-    )
-
-
 def _titles(artifacts: Sequence[Artifact]) -> dict[Path, str]:
     """What to call each artifact: its variant, or its file's name or path where others have the same."""
     files = {artifact.file: artifact for artifact in artifacts}
@@ -253,18 +174,3 @@ def _titles(artifacts: Sequence[Artifact]) -> dict[Path, str]:
         if len(set(titles.values())) == len(files):
             return titles
     return {file: str(file) for file in files}
-
-
-def _preprocessing(artifact: Artifact, what: Evaluation) -> Preprocessing:
-    given = what.preprocessing
-    if artifact.manifest is not None:
-        if given is not None:
-            raise InvalidInput(
-                f"{artifact.file.name} has its preprocessing in its manifest; leave out --scale, --offset and --pad"
-            )
-        return artifact.manifest.preprocessing
-    if given is None and what.files is not None and not what.files.data.holds_images:
-        return Preprocessing()
-    if given is None:
-        raise InvalidInput(f"{artifact.file.name} has no manifest; say its preprocessing with --scale and --offset")
-    return given

@@ -9,16 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from dwsep_devices import Device, prepared, start
 from dwsep_export import Artifact
-from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.job import Job
 from dwsep_runtime.scenarios import Interleaved, Turns
-from edge_dwsep.comparison import compare
-from edge_dwsep.latency import percentile_figures
 from edge_dwsep.measure import LatencySettings, setup_of
 from edge_dwsep.results import add_run, circumstances
 
@@ -76,6 +71,17 @@ def measure_interleaved(
 
     expected = len(plan) * session.launches * (2.0 + session.rounds * session.turn_seconds * 2)
     result = start(device, whole, timeout=settings.timeout + expected, on_event=progress)
+    _record(result, results)
+
+
+def _record(result: dict[str, Any], results: dict[str, Any]) -> None:
+    """Put what a session showed into the results."""
+    import numpy as np
+
+    from dwsep_runtime.arrays import decode_array
+    from edge_dwsep.comparison import compare
+    from edge_dwsep.latency import percentile_figures
+
     measured = result["measured"]
     for record, contender in zip(results["runs"], measured["contenders"], strict=True):
         last = contender["result"]

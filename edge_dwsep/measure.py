@@ -15,7 +15,6 @@ from dwsep_runtime.engines import ENGINES, engine_options, require_options
 from dwsep_runtime.engines.protocol import EngineSettings
 from dwsep_runtime.errors import UnknownName
 from dwsep_runtime.scenarios import MODES, ColdStart, Offline, ProfileOperators, SingleStream, Sustained
-from edge_dwsep.latency import cold_start_figures, latency_figures, throughput_figures
 from edge_dwsep.results import circumstances
 
 
@@ -156,6 +155,8 @@ def measure_latency(device: Device, artifact: Artifact, engine: str, settings: L
         run_job(device, artifact.file, engine, scenario, setup, timeout=settings.timeout + expected)
         for _ in range(processes)
     ]
+    from edge_dwsep.latency import latency_figures, throughput_figures
+
     measured: dict[str, Any] = {"latency": latency_figures(results), "memory": results[-1]["memory"]}
     if settings.scenario == "offline":
         measured["throughput"] = throughput_figures(results)
@@ -198,6 +199,8 @@ def _cold_start(
     command = tuple(device.runtime_command_for(ENGINES[engine].environment))
     scenario = ColdStart(command, settings.starts)
     result = run_job(device, artifact.file, engine, scenario, setup, timeout=settings.timeout)
+    from edge_dwsep.latency import cold_start_figures
+
     child = result["measured"]["child"]
     return {
         "cold_start": cold_start_figures(result["measured"]),
