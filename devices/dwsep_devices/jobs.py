@@ -9,11 +9,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dwsep_devices.blobs import push_blob
 from dwsep_devices.device import Device
-from dwsep_runtime.accuracy_scenarios import Accuracy
 from dwsep_runtime.conditions import Conditions
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.engines.protocol import EngineSettings
@@ -21,8 +20,10 @@ from dwsep_runtime.errors import ProtocolError
 from dwsep_runtime.job import Job
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.protocol import ResultReader
-from dwsep_runtime.scenarios import Scenario
 from dwsep_runtime.spawn import finish
+
+if TYPE_CHECKING:
+    from dwsep_runtime.scenarios import Scenario
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ def prepared(device: Device, model: Path, engine: str, scenario: Scenario, setup
     Raises:
         DeviceError: a file could not be brought there.
     """
-    if isinstance(scenario, Accuracy):
-        images, labels = (push_blob(device, Path(path)) for path in (scenario.images, scenario.labels))
-        scenario = replace(scenario, images=images, labels=labels)
+    if scenario.name == "accuracy":
+        asked: Any = scenario
+        images, labels = (push_blob(device, Path(path)) for path in (asked.images, asked.labels))
+        scenario = replace(asked, images=images, labels=labels)
     return Job(
         id=uuid.uuid4().hex,
         model=push_blob(device, model),

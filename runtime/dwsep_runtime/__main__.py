@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["main"]
+__all__ = ["leave", "main"]
 
 import json
 import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NoReturn, Optional
 
 from dwsep_runtime.errors import DwsepError, EngineError, InvalidInput
 from dwsep_runtime.job import Job
@@ -75,5 +75,15 @@ def _read_json(source: str) -> dict[str, Any]:
     return values
 
 
+def leave(code: int) -> NoReturn:
+    """End the process without taking the interpreter and the engine down piece by piece, which takes 40 ms.
+
+    An engine that crashes while it is taken down would also spoil a run that is complete.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["PARTS", "Accuracy", "Agreement", "KeptOutput", "Predict"]
+__all__ = ["Accuracy", "Agreement", "KeptOutput", "Predict"]
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Callable, Optional
+from typing import Any, Callable, ClassVar, Optional
 
 from dwsep_runtime.errors import InvalidInput
 from dwsep_runtime.golden import Golden
 from dwsep_runtime.preprocessing import Preprocessing
+
+Readers = Mapping[str, Callable[[Any], Any]]
+IMAGES: Readers = {
+    "preprocessing": Preprocessing.from_json,
+    "golden": lambda values: None if values is None else Golden.from_json(values),
+}
+"""How the fields of these scenarios that are no plain values are read from JSON."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Accuracy:
     label_offset: int = 0
     golden: Optional[Golden] = None
     name: str = field(default="accuracy", init=False)
+    READERS: ClassVar[Readers] = IMAGES
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ class Predict:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     golden: Optional[Golden] = None
     name: str = field(default="predict", init=False)
+    READERS: ClassVar[Readers] = IMAGES
 
 
 @dataclass(frozen=True)
@@ -106,15 +115,11 @@ class Agreement:
     tolerance: float = 0.01
     golden: Optional[Golden] = None
     name: str = field(default="agreement", init=False)
+    READERS: ClassVar[Readers] = {
+        **IMAGES,
+        "reference": lambda outputs: tuple(KeptOutput.from_json(values) for values in outputs),
+    }
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance <= 1:
             raise InvalidInput(f"tolerance must be between 0 and 1, a share of the span, received {self.tolerance}")
-
-
-PARTS: dict[str, Callable[[Any], Any]] = {
-    "preprocessing": Preprocessing.from_json,
-    "golden": lambda values: None if values is None else Golden.from_json(values),
-    "reference": lambda outputs: tuple(KeptOutput.from_json(values) for values in outputs),
-}
-"""How the fields of scenarios that are no plain values are read."""

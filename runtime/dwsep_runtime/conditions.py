@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 from dwsep_runtime.errors import InvalidInput, UnknownName
-from dwsep_runtime.guardian import restored
 from dwsep_runtime.state import SYSTEM, device_state
 
 PRIORITY = -10
@@ -192,6 +191,8 @@ def governor(name: str, *, root: Path = SYSTEM) -> Iterator[Record]:
         return
     with contextlib.ExitStack() as stack:
         try:
+            from dwsep_runtime.guardian import restored
+
             restoration = stack.enter_context(restored(files))
         except OSError as error:
             yield _record("governor", name, f"not set: {error.strerror or error}")

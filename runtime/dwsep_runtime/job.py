@@ -6,13 +6,15 @@ __all__ = ["SCHEMA_VERSION", "Job"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
-from dwsep_runtime.accuracy_scenarios import PARTS
 from dwsep_runtime.conditions import Conditions
 from dwsep_runtime.engines.protocol import EngineSettings
 from dwsep_runtime.errors import InvalidInput, UnknownName
-from dwsep_runtime.scenarios import SCENARIOS, Scenario
+from dwsep_runtime.scenarios import scenario_kind
+
+if TYPE_CHECKING:
+    from dwsep_runtime.scenarios import Scenario
 
 SCHEMA_VERSION = 2
 
@@ -79,12 +81,12 @@ class Job:
             if not isinstance(given.get(key, {}), Mapping):
                 raise InvalidInput(f"job key {key!r} must be an object, received {given[key]!r}")
         scenario = dict(given.get("scenario") or {})
-        name = scenario.pop("name", None)
-        if name not in SCENARIOS:
-            raise UnknownName("scenario", str(name), SCENARIOS)
-        for part in scenario.keys() & PARTS:
-            scenario[part] = PARTS[part](scenario[part])
-        given["scenario"] = _make(SCENARIOS[name], scenario, f"scenario {name}")
+        name = str(scenario.pop("name", None))
+        kind = scenario_kind(name)
+        for key, read in getattr(kind, "READERS", {}).items():
+            if key in scenario:
+                scenario[key] = read(scenario[key])
+        given["scenario"] = _make(kind, scenario, f"scenario {name}")
         if "settings" in given:
             given["settings"] = _make(EngineSettings, given["settings"], "settings")
         if "conditions" in given:

@@ -15,18 +15,21 @@ __all__ = [
     "Mode",
     "Offline",
     "ProfileOperators",
-    "Scenario",
     "SingleStream",
     "Sustained",
     "Turns",
+    "scenario_kind",
 ]
 
+import importlib
 import math
 from dataclasses import dataclass, field
-from typing import Any, Optional, Union, get_args
+from typing import TYPE_CHECKING, Any, Optional, Union
 
-from dwsep_runtime.accuracy_scenarios import Accuracy, Agreement, Predict
-from dwsep_runtime.errors import InvalidInput
+from dwsep_runtime.errors import InvalidInput, UnknownName
+
+if TYPE_CHECKING:
+    from dwsep_runtime.accuracy_scenarios import Accuracy, Agreement, Predict
 
 DAY = 86400.0
 
@@ -253,17 +256,45 @@ class ProfileOperators:
         _seconds("seconds", self.seconds, 0.1)
 
 
-Scenario = Union[
-    SingleStream,
-    Offline,
-    Sustained,
-    FirstInference,
-    ColdStart,
-    Turns,
-    Interleaved,
-    ProfileOperators,
-    Accuracy,
-    Predict,
-    Agreement,
-]
-SCENARIOS: dict[str, Any] = {kind.name: kind for kind in get_args(Scenario)}
+if TYPE_CHECKING:
+    Scenario = Union[
+        SingleStream,
+        Offline,
+        Sustained,
+        FirstInference,
+        ColdStart,
+        Turns,
+        Interleaved,
+        ProfileOperators,
+        Accuracy,
+        Agreement,
+        Predict,
+    ]
+
+SCENARIOS = {
+    "single-stream": "dwsep_runtime.scenarios:SingleStream",
+    "offline": "dwsep_runtime.scenarios:Offline",
+    "sustained": "dwsep_runtime.scenarios:Sustained",
+    "cold-start": "dwsep_runtime.scenarios:ColdStart",
+    "first-inference": "dwsep_runtime.scenarios:FirstInference",
+    "interleaved": "dwsep_runtime.scenarios:Interleaved",
+    "turns": "dwsep_runtime.scenarios:Turns",
+    "profile-operators": "dwsep_runtime.scenarios:ProfileOperators",
+    "accuracy": "dwsep_runtime.accuracy_scenarios:Accuracy",
+    "agreement": "dwsep_runtime.accuracy_scenarios:Agreement",
+    "predict": "dwsep_runtime.accuracy_scenarios:Predict",
+}
+"""Where each scenario's class is; it is imported when a job asks for it, because every start waits for it."""
+
+
+def scenario_kind(name: str) -> type[Any]:
+    """The class of a scenario.
+
+    Raises:
+        UnknownName: no scenario has that name.
+    """
+    if name not in SCENARIOS:
+        raise UnknownName("scenario", name, SCENARIOS)
+    module, _, attribute = SCENARIOS[name].partition(":")
+    kind: type[Any] = getattr(importlib.import_module(module), attribute)
+    return kind

@@ -33,7 +33,7 @@ RUNTIME_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUTF8": "1"}
 
 START = (
     "import time; begun = time.monotonic_ns(); import sys; sys.path = [folder for folder in sys.path if folder];"
-    "from dwsep_runtime.__main__ import main; sys.exit(main(['-'], begun))"
+    "from dwsep_runtime.__main__ import leave, main; leave(main(['-'], begun))"
 )
 RUNTIME_ARGUMENTS = ("-c", START)
 """Arguments of a Python interpreter to run the job on standard input, no module taken from the working folder."""
