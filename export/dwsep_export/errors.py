@@ -44,5 +44,5 @@ class OutputNotWritable(DwsepError):
     """The folder for results cannot be created or written."""
 
 
-class StaleArtifact(DwsepError):
+class StaleArtifact(InvalidInput):
     """A model file whose content is not the one its manifest was written for."""

@@ -152,8 +152,8 @@ def run_in_process(
 def finish(job: Job, reader: ResultReader, completed: Completed) -> dict[str, Any]:
     """The result of a run whose process has ended; raises as :func:`run_in_process` does.
 
-    A run that was given a memory limit and failed for want of memory raises OutOfMemory however it failed, or
-    EngineCrashed where that is not certain.
+    A run that was given a memory limit and failed for want of memory raises OutOfMemory however it failed; one that may
+    have, its own error with that said.
     """
     if completed.timed_out:
         raise TimedOut(f"engine {job.engine} did not finish {job.title} in time and was ended; give a longer --timeout")
@@ -169,7 +169,7 @@ def finish(job: Job, reader: ResultReader, completed: Completed) -> dict[str, An
                 f"engine {job.engine} needed more memory for {job.title} than {limit}; give a higher --memory-limit"
             ) from error
         if isinstance(error, (EngineCrashed, ProtocolError)) or PERHAPS_OF_MEMORY.search(said):
-            raise EngineCrashed(f"{said}; {limit} of memory may have been too little") from error
+            raise type(error)(f"{said}; {limit} of memory may have been too little") from error
         raise
 
 

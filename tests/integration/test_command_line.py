@@ -127,15 +127,15 @@ CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["bench", "BAD/absent.tflite"], 1, "model file BAD/absent.tflite does not exist"),
-        (["bench", "BAD/empty.tflite"], 1, "model file BAD/empty.tflite is empty"),
-        (["bench", "BAD/cut.tflite"], 1, "BAD/cut.tflite is truncated or damaged (400 bytes)"),
-        (["bench", "BAD/cut.onnx"], 1, "BAD/cut.onnx is truncated or damaged (150 bytes)"),
-        (["bench", "BAD/text.onnx"], 1, "BAD/text.onnx is not an ONNX model"),
-        (["bench", "BAD/renamed.onnx"], 1, "rename it to .tflite"),
-        (["bench", "BAD/good.tflite", "--engine", "lite"], 1, "unknown engine 'lite': did you mean 'litert'?"),
-        (["bench", "BAD/good.tflite", "--engine", "onnxruntime"], 1, "engines for it: tflite, litert"),
-        (["bench", "BAD/good.tflite", "--device", "pi"], 1, "unknown device 'pi': known are local"),
+        (["bench", "BAD/absent.tflite"], 3, "model file BAD/absent.tflite does not exist"),
+        (["bench", "BAD/empty.tflite"], 3, "model file BAD/empty.tflite is empty"),
+        (["bench", "BAD/cut.tflite"], 3, "BAD/cut.tflite is truncated or damaged (400 bytes)"),
+        (["bench", "BAD/cut.onnx"], 3, "BAD/cut.onnx is truncated or damaged (150 bytes)"),
+        (["bench", "BAD/text.onnx"], 3, "BAD/text.onnx is not an ONNX model"),
+        (["bench", "BAD/renamed.onnx"], 3, "rename it to .tflite"),
+        (["bench", "BAD/good.tflite", "--engine", "lite"], 3, "unknown engine 'lite': did you mean 'litert'?"),
+        (["bench", "BAD/good.tflite", "--engine", "onnxruntime"], 3, "engines for it: tflite, litert"),
+        (["bench", "BAD/good.tflite", "--device", "pi"], 3, "unknown device 'pi': known are local"),
         (["bench", "BAD/good.tflite", "--threads", "0"], 2, "Invalid value for '--threads'"),
         (["bench", "BAD/good.tflite", "--min-samples", "0"], 2, "Invalid value for '--min-samples'"),
         (["bench", "BAD/good.tflite", "--timeout", "inf"], 2, "Invalid value for '--timeout'"),
@@ -145,29 +145,29 @@ CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
         (["bench"], 2, "Missing argument 'ARTIFACTS...'"),
         (["bnech", "x"], 2, "unknown command 'bnech': did you mean 'bench'?"),
         (["demo", "--outptu", "x"], 2, "Did you mean '--output'?"),
-        (["accuracy", "BAD/good.tflite", "--data", "fashon-mnist"], 1, "did you mean 'fashion-mnist'?"),
-        (["accuracy", "BAD/good.tflite", "--data", "BAD/absent.npz"], 1, "BAD/absent.npz does not exist"),
-        (["accuracy", "BAD/good.tflite", "--data", "BAD/labels.npz", "--scale", "x"], 1, "--scale must be a number"),
-        (["accuracy", "W8A8", "--data", "BAD/labels.npz", "--scale", "9"], 1, "has its preprocessing in its manifest"),
-        (["accuracy", "W8A8", "--data", "BAD/labels.npz"], 1, "labels must be in 0..9"),
-        (["accuracy", "W8A8", "--data", "BAD/large.npz"], 1, "64x64 are larger than the model's input 32x32"),
-        (["export", "mobilenet_v3"], 1, "unknown model 'mobilenet_v3': did you mean 'mobilenet_v"),
-        (["export", "BAD/absent.keras"], 1, "model file BAD/absent.keras does not exist"),
-        (["export", "BAD/empty.keras"], 1, "model file BAD/empty.keras is empty"),
-        (["export", "BAD/text.keras"], 1, "BAD/text.keras is truncated or not a .keras file"),
-        (["export", "BAD/folder.keras"], 1, "BAD/folder.keras is not a .keras file"),
-        (["export", "mobilenet_v1", "--alpha", "0"], 1, "alpha must be a positive number, received 0"),
-        (["export", "mobilenet_v1", "--alpha", "-0.5"], 1, "alpha must be a positive number, received -0.5"),
+        (["accuracy", "BAD/good.tflite", "--data", "fashon-mnist"], 3, "did you mean 'fashion-mnist'?"),
+        (["accuracy", "BAD/good.tflite", "--data", "BAD/absent.npz"], 3, "BAD/absent.npz does not exist"),
+        (["accuracy", "BAD/good.tflite", "--data", "BAD/labels.npz", "--scale", "x"], 3, "--scale must be a number"),
+        (["accuracy", "W8A8", "--data", "BAD/labels.npz", "--scale", "9"], 3, "has its preprocessing in its manifest"),
+        (["accuracy", "W8A8", "--data", "BAD/labels.npz"], 3, "labels must be in 0..9"),
+        (["accuracy", "W8A8", "--data", "BAD/large.npz"], 3, "64x64 are larger than the model's input 32x32"),
+        (["export", "mobilenet_v3"], 3, "unknown model 'mobilenet_v3': did you mean 'mobilenet_v"),
+        (["export", "BAD/absent.keras"], 3, "model file BAD/absent.keras does not exist"),
+        (["export", "BAD/empty.keras"], 3, "model file BAD/empty.keras is empty"),
+        (["export", "BAD/text.keras"], 3, "BAD/text.keras is truncated or not a .keras file"),
+        (["export", "BAD/folder.keras"], 3, "BAD/folder.keras is not a .keras file"),
+        (["export", "mobilenet_v1", "--alpha", "0"], 3, "alpha must be a positive number, received 0"),
+        (["export", "mobilenet_v1", "--alpha", "-0.5"], 3, "alpha must be a positive number, received -0.5"),
         (["export", "mobilenet_v1", "--alpha", "big"], 2, "'big' is not a valid float"),
         (
             ["export", "mobilenet_v1", "--resolution", "16"],
             1,
             "input 16x16 is too small for the strides of mobilenet_v1",
         ),
-        (["export", "mobilenet_v1", "--classes", "0"], 1, "classes must be at least 2, received 0"),
-        (["export", CHECKPOINT, "--alpha", "0.5"], 1, f"alpha is fixed in {CHECKPOINT}"),
-        (["export", CHECKPOINT, "--recipe", "tflite-w8a9"], 1, "did you mean 'tflite-w8a8'?"),
-        (["export", CHECKPOINT, "--recipe", "onnx-float16"], 1, "onnx does not carry float16"),
+        (["export", "mobilenet_v1", "--classes", "0"], 3, "classes must be at least 2, received 0"),
+        (["export", CHECKPOINT, "--alpha", "0.5"], 3, f"alpha is fixed in {CHECKPOINT}"),
+        (["export", CHECKPOINT, "--recipe", "tflite-w8a9"], 3, "did you mean 'tflite-w8a8'?"),
+        (["export", CHECKPOINT, "--recipe", "onnx-float16"], 3, "onnx does not carry float16"),
         (["export", CHECKPOINT, "--recipe", "onnx-float32", "--io", "int8"], 2, "--io goes with tflite-w8a8"),
         (
             ["export", CHECKPOINT, "--recipe", "tflite-w8a8", "--io", "int9"],
@@ -175,15 +175,15 @@ CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
             "unknown io 'int9': did you mean 'int8'?",
         ),
         (["export", CHECKPOINT, "--recipe", "tflite-w8a8"], 2, "w8a8 needs images to calibrate on: give --data"),
-        (["export", CHECKPOINT, "--data", "BAD/large.npz"], 1, "are larger than the model's input 32x32"),
+        (["export", CHECKPOINT, "--data", "BAD/large.npz"], 3, "are larger than the model's input 32x32"),
         (
             ["export", CHECKPOINT, "--data", "fashion-mnist-sample", "--output", "BAD/taken"],
             1,
             "output folder BAD/taken cannot",
         ),
         (["demo", "--output", "BAD/taken"], 1, "output folder BAD/taken cannot be written"),
-        (["models", "show", "mobilenet_v1_0.25"], 1, f"did you mean '{CHECKPOINT}'?"),
-        (["models", "train", "mobilnet_v1"], 1, "did you mean 'mobilenet_v1'?"),
+        (["models", "show", "mobilenet_v1_0.25"], 3, f"did you mean '{CHECKPOINT}'?"),
+        (["models", "train", "mobilnet_v1"], 3, "did you mean 'mobilenet_v1'?"),
         (["models", "train", "--output", "BAD/taken"], 1, "output folder BAD/taken cannot be written"),
         (["models", "trian"], 2, "did you mean 'train'?"),
     ],
@@ -214,7 +214,7 @@ def test_a_custom_layer_is_named(command_line: CommandLine, tmp_path: Path) -> N
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     run = command_line("export", tmp_path / "mine.keras", "--recipe", "tflite-float32", "--output", tmp_path)
-    assert run.returncode == 1
+    assert run.returncode == 3
     assert "uses the custom layer or function 'Swirl', which this tool cannot rebuild" in run.stderr
     assert "Traceback" not in run.stderr
 
@@ -237,7 +237,7 @@ def test_a_keras_model_of_another_kind_is_refused(
     code = f"import keras; ({made}).save({str(tmp_path / 'mine.keras')!r})"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     run = command_line("export", tmp_path / "mine.keras", "--recipe", "tflite-float32", "--output", tmp_path)
-    assert run.returncode == 1
+    assert run.returncode == 3
     assert said in run.stderr
     assert "Traceback" not in run.stderr
 
@@ -255,7 +255,7 @@ def test_a_stale_artifact_is_refused(command_line: CommandLine, demo: Demo, tmp_
     shutil.copy(demo.artifact("float32.tflite"), file)
     shutil.copy(manifest_path(demo.artifact("w8a8.tflite")), manifest_path(file))
     run = command_line("bench", file)
-    assert run.returncode == 1
+    assert run.returncode == 3
     assert "is not the file that m.tflite.manifest.json was written for; export the model again" in run.stderr
 
 

@@ -97,7 +97,7 @@ def test_a_published_model_is_measured(
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_engines_compute_the_same_of_a_published_model(folder: Path, tmp_path: Path, model: PublishedModel) -> None:
     ways = WAYS[:2] if model.custom else WAYS
-    command = [sys.executable, "-c", OUTPUTS, folder / f"{model.name}.tflite", tmp_path, json.dumps(ways)]
+    command = [sys.executable, "-c", OUTPUTS, str(folder / f"{model.name}.tflite"), str(tmp_path), json.dumps(ways)]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
     for tensors in told:
         for side in ("inputs", "outputs"):

@@ -36,7 +36,8 @@ def plain_reason(error: BaseException) -> str:
     """
     if isinstance(error, UnicodeDecodeError):
         return f"a name in it is not text ({error})"
-    said = " ".join(str(error).split())
+    # Names in a model may hold what a terminal would obey.
+    said = "".join(sign if sign.isprintable() else "?" for sign in " ".join(str(error).split()))
     for place in PLACES:
         said = re.sub(place, "", said)
     links = [link.strip() for link in said.split(LINK)]
