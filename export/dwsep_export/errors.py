@@ -3,11 +3,11 @@
 DwsepError
 ├── InvalidInput
 │   ├── InvalidRecipe           a recipe that no format can carry, or that lacks what it needs
+│   ├── StaleArtifact           a model file and its manifest do not belong together
 │   └── UnsupportedModel        a Keras model that cannot be loaded or exported
 ├── ConversionError             a converter failed
 ├── BrokenPromise               an artifact is not what its scheme promises
-├── OutputNotWritable           the folder for results cannot be written
-└── StaleArtifact               a model file and its manifest do not belong together
+└── OutputNotWritable           the folder for results cannot be written
 """
 
 from __future__ import annotations

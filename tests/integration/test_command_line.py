@@ -21,6 +21,9 @@ from tests.small_models import small_onnx, small_tflite
 
 HEAVY = ("tensorflow", "keras", "numpy", "onnxruntime", "ai_edge_litert", "rich.console", "rich.progress", "sqlite3")
 
+TOO_SMALL = 8
+"""Exit code where the clock's step is more than a tenth of an inference, as it may be of these smallest models."""
+
 
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], [], ["models", "--help"], ["demo", "--help"], ["export", "--help"]]
@@ -67,8 +70,8 @@ def test_bench_takes_files_without_manifests(command_line: CommandLine, tmp_path
         ),
         *("--threads", "2", "--output", tmp_path / "results.json"),
     )
-    assert run.returncode == 0, run.stderr
-    assert [line.split()[:2] for line in run.stdout.splitlines()[1:]] == [
+    assert run.returncode in {0, TOO_SMALL}, run.stderr
+    assert [line.split()[:2] for line in run.stdout.splitlines()[1:4]] == [
         ["theirs.tflite", "tflite"],
         ["theirs.tflite", "litert"],
         ["theirs.onnx", "onnxruntime"],
@@ -93,7 +96,7 @@ def test_accuracy_without_a_manifest_takes_preprocessing_from_options(
 ) -> None:
     bare = shutil.copy(demo.artifact("float32.onnx"), tmp_path / "bare.onnx")
     refused = command_line("accuracy", bare, "--data", "fashion-mnist-sample")
-    assert refused.returncode == 1
+    assert refused.returncode == 3
     assert "bare.onnx has no manifest; say its preprocessing with --scale and --offset" in refused.stderr
     options = ["--scale", "0.00784313725", "--offset", "-1", "--pad", "--json"]
     run = command_line("accuracy", bare, "--data", "fashion-mnist-sample", *options)
@@ -161,7 +164,7 @@ CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
         (["export", "mobilenet_v1", "--alpha", "big"], 2, "'big' is not a valid float"),
         (
             ["export", "mobilenet_v1", "--resolution", "16"],
-            1,
+            3,
             "input 16x16 is too small for the strides of mobilenet_v1",
         ),
         (["export", "mobilenet_v1", "--classes", "0"], 3, "classes must be at least 2, received 0"),
@@ -171,7 +174,7 @@ CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
         (["export", CHECKPOINT, "--recipe", "onnx-float32", "--io", "int8"], 2, "--io goes with tflite-w8a8"),
         (
             ["export", CHECKPOINT, "--recipe", "tflite-w8a8", "--io", "int9"],
-            1,
+            3,
             "unknown io 'int9': did you mean 'int8'?",
         ),
         (["export", CHECKPOINT, "--recipe", "tflite-w8a8"], 2, "w8a8 needs images to calibrate on: give --data"),
@@ -377,7 +380,7 @@ def test_progress_is_shown_in_a_terminal(tmp_path: Path) -> None:
             break
         shown += chunk
     os.close(parent)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=60) in {0, TOO_SMALL}
     results: dict[str, Any] = json.loads((tmp_path / "results.json").read_text())
     assert len(results["runs"]) == 2
     text = shown.decode(errors="replace")
