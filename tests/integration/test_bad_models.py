@@ -71,14 +71,14 @@ def onnx_of(kind: str, shape: list[Any], number: int = 1, domain: str = "", inpu
     return onnx_model([onnx_node(kind, inputs, "y", domain=domain)], given, {"y": shape}, None, domains, number)
 
 
-def sum_of_two() -> bytes:
-    tensors = {"x": Stored(SQUARE), "z": Stored(SQUARE), "y": Stored(SQUARE)}
-    return tflite_model(tensors, [node("ADD", "x z", "y", "AddOptions")], "x z", "y")
-
-
-def not_a_number() -> bytes:
-    tensors = {"x": Stored(SQUARE), "k": constant(np.full(SQUARE, np.nan, np.float32)), "y": Stored(SQUARE)}
-    return tflite_model(tensors, [node("ADD", "x k", "y", "AddOptions")], "x", "y")
+def classifier(inputs: str, added: np.ndarray[Any, Any] | None = None) -> bytes:
+    """(1, 4, 4, 1), once or twice, to (1, 4): the sum of both, or of one and a constant, averaged over columns."""
+    tensors = {name: Stored(SQUARE) for name in ("x", "z")}
+    if added is not None:
+        tensors["z"] = constant(added)
+    made = {"s": Stored(SQUARE), "axes": constant(np.array([2, 3], np.int32)), "y": Stored((1, 4))}
+    nodes = [node("ADD", "x z", "s", "AddOptions"), node("MEAN", "s axes", "y", "ReducerOptions")]
+    return tflite_model({**tensors, **made}, nodes, inputs, "y")
 
 
 def string_beside() -> bytes:
@@ -97,7 +97,7 @@ MODELS: Mapping[str, Callable[[], bytes]] = {
     "open.tflite": lambda: one_operator("RELU", OPEN, OPEN),
     "open.onnx": lambda: onnx_of("Relu", ["n", "height", 4]),
     "batch.tflite": lambda: one_operator("RELU", Stored((-1, 4, 4, 1)), Stored((-1, 4, 4, 1))),
-    "two.tflite": sum_of_two,
+    "two.tflite": lambda: classifier("x z"),
     "two.onnx": lambda: onnx_of("Add", [1, 4, 4, 1], inputs="x z"),
     "string.tflite": lambda: one_operator(
         "RESHAPE", Stored((1,), "STRING"), Stored((1,), "STRING"), "ReshapeOptions", newShape=[1]
@@ -114,7 +114,7 @@ MODELS: Mapping[str, Callable[[], bytes]] = {
     "custom.tflite": lambda: one_operator("Swirl", Stored(SQUARE), Stored(SQUARE)),
     "domain.onnx": lambda: onnx_of("Swirl", [1, 4], domain="com.acme"),
     "escape.onnx": lambda: onnx_of("Swi\x1b[31mrl", [1, 4]),
-    "nan.tflite": not_a_number,
+    "nan.tflite": lambda: classifier("x", np.full(SQUARE, np.nan, np.float32)),
     "nan.onnx": lambda: onnx_of("Log", [1, 4, 4, 1]),
     "huge.tflite": lambda: one_operator("RELU", HUGE, HUGE),
 }
@@ -245,8 +245,8 @@ def test_one_failure_makes_the_exit_code_and_stops_no_other_run(benched: Ended) 
 @pytest.mark.parametrize(
     ("name", "data", "error_class", "code", "said"),
     [
-        ("two.tflite", "fits", "InvalidInput", 3, "images need a model of one input; this one has 2"),
-        ("two.onnx", "fits", "InvalidInput", 3, "images need a model of one input; this one has 2"),
+        ("two.tflite", "fits", "InvalidInput", 3, "models of one input; this one has 2: 'x', 'z'"),
+        ("batch.tflite", "fits", "NotAClassifier", 3, "so it has no top-1 accuracy"),
         ("good.tflite", "large", "InvalidInput", 3, "images are (5, 4, 1) after preprocessing"),
         ("good.tflite", "colour", "InvalidInput", 3, "but the model's input is (4, 4, 1)"),
         ("good.tflite", "beyond", "InvalidInput", 3, "the model has 3 classes: labels must be in 0..2"),

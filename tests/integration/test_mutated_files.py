@@ -36,7 +36,7 @@ MEMORY_LIMIT = 2 * 10**9
 """A damaged shape may ask for more memory than the machine can spare."""
 
 KINDS = ("flip", "flip", "flip", "cut", "overwrite", "overwrite", "duplicate")
-ALLOWED = ("result", "InvalidModel", "EngineError", "EngineCrashed")
+ALLOWED = {"result", "InvalidModel", "EngineError", "EngineCrashed", "OutOfMemory", "TimedOut"}
 
 
 def mutated(content: bytes, seed: int) -> bytes:
@@ -129,7 +129,7 @@ def test_every_damaged_file_ends_in_an_honest_result_or_in_one_line(
             assert "Traceback" not in said
             if isinstance(error, EngineCrashed):
                 print(said)  # noqa: T201  # what this test is for
-            return engine, f"{type(error).__name__}{', time was up' if 'in time' in said else ''}"
+            return engine, type(error).__name__
         else:
             require_honest(result, content)
             return engine, "result"
@@ -145,7 +145,7 @@ def test_every_damaged_file_ends_in_an_honest_result_or_in_one_line(
     for (engine, how), count in sorted(Counter(ended).items()):
         print(f"{engine:12} {how:24} {count:4}")  # noqa: T201  # what this test is for
     assert len(ended) == COUNT
-    assert not [how for how in outcomes if not how.startswith(ALLOWED)]
+    assert set(outcomes) <= ALLOWED
     for how in ("result", "InvalidModel", "EngineError"):
         assert outcomes[how] >= COUNT // 20, outcomes
     for engine in ("tflite", "litert", "onnxruntime"):

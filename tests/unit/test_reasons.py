@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dwsep_runtime.engines.reasons import plain_reason
-from dwsep_runtime.errors import DwsepError, EngineCrashed, EngineError, EngineUnavailable, ProtocolError
+from dwsep_runtime.errors import DwsepError, EngineCrashed, EngineError, EngineUnavailable, OutOfMemory, ProtocolError
 from dwsep_runtime.job import Job
 from dwsep_runtime.protocol import ResultReader, error_event
 from dwsep_runtime.scenarios import SingleStream
@@ -18,7 +18,7 @@ from dwsep_runtime.spawn import Completed, finish
     ("said", "reason"),
     [
         (
-            "CompiledModel error: code=3, message=ERROR: [./litert/a.h:2]\n└ ERROR: [b.h:1]\n└ Failed to allocate memory",
+            "CompiledModel error: code=3, message=ERROR: [./cc/a.h:2]\n└ ERROR: [b.h:1]\n└ Failed to allocate memory",
             "Failed to allocate memory",
         ),
         (
@@ -36,8 +36,8 @@ from dwsep_runtime.spawn import Completed, finish
         (
             (
                 "Error in execution: Non-zero status code returned while running Pad node. Name:'' Status Message: "
-                "/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:360 void* "
-                "onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, onnxruntime::Stream*) Failed to allocate memory"
+                "/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:360 void* onnxruntime::"
+                "BFCArena::AllocateRawInternal(size_t, bool, onnxruntime::Stream*) Failed to allocate memory"
             ),
             "Pad: Failed to allocate memory",
         ),
@@ -67,11 +67,11 @@ REFUSED = "engine tflite 1 refused m.tflite: "
 @pytest.mark.parametrize(
     ("error", "last", "returncode", "kind", "said"),
     [
-        (EngineError("the run needed more memory than its limit or the device has"), "", 1, EngineCrashed, NEEDED),
-        (EngineUnavailable("engine tflite needs x: failed to map segment"), "", 1, EngineCrashed, NEEDED),
-        (EngineError(f"{REFUSED}Failed to allocate aligned memory"), "", 1, EngineCrashed, NEEDED),
-        (None, BLAS, 1, EngineCrashed, NEEDED),
-        (None, "terminate called after throwing an instance of 'std::bad_alloc'", -6, EngineCrashed, NEEDED),
+        (EngineError("the run needed more memory than its limit or the device has"), "", 1, OutOfMemory, NEEDED),
+        (EngineUnavailable("engine tflite needs x: failed to map segment"), "", 1, OutOfMemory, NEEDED),
+        (EngineError(f"{REFUSED}Failed to allocate aligned memory"), "", 1, OutOfMemory, NEEDED),
+        (None, BLAS, 1, OutOfMemory, NEEDED),
+        (None, "terminate called after throwing an instance of 'std::bad_alloc'", -6, OutOfMemory, NEEDED),
         (None, "", -11, EngineCrashed, f"its process ended by SIGSEGV{PERHAPS}"),
         (None, "", 1, ProtocolError, f"run a did not deliver a complete result{PERHAPS}"),
         (
@@ -82,7 +82,7 @@ REFUSED = "engine tflite 1 refused m.tflite: "
             f"Failed to allocate tensors{PERHAPS}",
         ),
         (EngineError(f"{REFUSED}no such operator"), "", 1, EngineError, f"{REFUSED}no such operator"),
-        (EngineCrashed(NEEDED), "", 1, EngineCrashed, NEEDED),
+        (OutOfMemory(NEEDED), "", 1, OutOfMemory, NEEDED),
     ],
 )
 def test_want_of_memory_within_a_limit_is_told_with_the_limit(
