@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["LatencySettings", "measure_latency", "profile_latency", "require_known_options", "run_record", "setup_of"]
 
+import importlib
+import threading
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -151,6 +153,8 @@ def measure_latency(device: Device, artifact: Artifact, engine: str, settings: L
             scenario = SingleStream(
                 samples, seconds, settings.max_warmup_seconds, settings.precision, settings.percentile
             )
+    # What makes figures of samples takes a tenth of a second to import; the device is at work meanwhile.
+    threading.Thread(target=importlib.import_module, args=("edge_dwsep.latency",), daemon=True).start()
     results = [
         run_job(device, artifact.file, engine, scenario, setup, timeout=settings.timeout + expected)
         for _ in range(processes)

@@ -37,6 +37,9 @@ class Device(Protocol):
             DeviceError: the environment could not be made.
         """
 
+    def warm(self) -> None:
+        """Begin what can be done before the first job is known; to be called once a run is likely to come."""
+
     def run(
         self,
         command: Sequence[str],

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["LocalDevice"]
 
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,14 @@ from pathlib import Path
 
 from dwsep_devices.errors import PermanentDeviceError, TransientDeviceError
 from dwsep_runtime.model_file import sha256_of
-from dwsep_runtime.spawn import RUNTIME_ARGUMENTS, RUNTIME_ENVIRONMENT, Completed, run_process
+from dwsep_runtime.spawn import (
+    RUNTIME_ARGUMENTS,
+    RUNTIME_ENVIRONMENT,
+    Completed,
+    end_process,
+    run_process,
+    start_process,
+)
 
 
 class LocalDevice:
@@ -23,6 +31,7 @@ class LocalDevice:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
+        self._warm: subprocess.Popen[str] | None = None
 
     @property
     def root(self) -> str:
@@ -40,6 +49,11 @@ class LocalDevice:
 
         return here if is_met_here(environment) else environment_command(environment)
 
+    def warm(self) -> None:
+        """Start a process of the runtime, which waits for its job; see the protocol."""
+        if self._warm is None:
+            self._warm = start_process(self.runtime_command_for(""), self.runtime_environment)
+
     def run(
         self,
         command: Sequence[str],
@@ -50,8 +64,13 @@ class LocalDevice:
         on_line: Callable[[str], None] = lambda line: None,
     ) -> Completed:
         """Run a command in a process of its own; see the protocol."""
+        process = None
+        if list(command) == list(self.runtime_command_for("")) and environment == self.runtime_environment:
+            process, self._warm = self._warm, None
         try:
-            return run_process(command, stdin=stdin, timeout=timeout, environment=environment, on_line=on_line)
+            return run_process(
+                command, stdin=stdin, timeout=timeout, environment=environment, on_line=on_line, process=process
+            )
         except OSError as error:
             raise PermanentDeviceError(f"local: {command[0]} could not be started: {error.strerror}") from error
 
@@ -85,7 +104,10 @@ class LocalDevice:
             part.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Remove the temporary folder."""
+        """Remove the temporary folder, and end a process that waits for a job."""
+        if self._warm is not None:
+            end_process(self._warm)
+            self._warm = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["accuracy"]
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -83,6 +84,7 @@ def accuracy(
     no accuracy: give --reference, and outputs are compared number by number. For that an .npz file with images is
     enough, or one with floating-point inputs as the model takes them.
     """
+    from dwsep_devices import open_device
     from edge_dwsep.accuracy_table import print_accuracy, print_classes, print_confusion
     from edge_dwsep.cli.measuring import measure_and_show
     from edge_dwsep.datasets.evaluation import open_evaluation
@@ -105,7 +107,10 @@ def accuracy(
         what = Evaluation(
             accuracy=settings, files=files, reference=first, preprocessing=preprocessing, label_offset=label_offset
         )
-        return measure_and_show("accuracy", artifacts, device, engines, what, asdict(settings), output, as_json, show)
+        with contextlib.closing(open_device(device)) as target:
+            return measure_and_show(
+                "accuracy", artifacts, target, engines, what, asdict(settings), output, as_json, show
+            )
 
 
 def _reference(file: Path, engines: tuple[str, ...]) -> tuple[Artifact, str]:

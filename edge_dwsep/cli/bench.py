@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["bench"]
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -115,33 +116,37 @@ def bench(
     as_json: bool,
 ) -> int:
     """Time ARTIFACTS: any .tflite or .onnx files, with or without manifests, each run in fresh processes."""
-    from dwsep_runtime import scenarios
-    from edge_dwsep.cli.measuring import measure_and_show
-    from edge_dwsep.evaluate import Evaluation
-    from edge_dwsep.interleave import InterleaveSettings
-    from edge_dwsep.measure import LatencySettings
+    from dwsep_devices import open_device
 
-    if interleave and scenario != "single-stream":
-        raise click.UsageError(f"--interleave compares single-stream latency; leave out --scenario {scenario}")
-    preset = scenarios.MODES[mode]
-    latency = LatencySettings(
-        scenario=scenario,
-        min_samples=preset.min_samples if min_samples is None else min_samples,
-        min_seconds=preset.min_seconds if min_seconds is None else min_seconds,
-        processes=preset.processes if processes is None else processes,
-        max_warmup_seconds=max_warmup_seconds,
-        precision=precision,
-        percentile=percentile,
-        seconds=seconds,
-        starts=starts,
-        threads=threads,
-        batch=batch,
-        options=engine_options_from(engine_options),
-        conditions=conditions_from(pin, governor, cool_down, priority=priority),
-        memory_limit_bytes=None if memory_limit is None else memory_limit * 10**6,
-        timeout=timeout,
-    )
-    what = Evaluation(
-        latency=latency, session=InterleaveSettings(launches) if interleave else None, profile_ops=profile_ops
-    )
-    return measure_and_show("bench", artifacts, device, engines, what, latency.to_json(), output, as_json)
+    with contextlib.closing(open_device(device)) as target:
+        target.warm()
+        from dwsep_runtime import scenarios
+        from edge_dwsep.cli.measuring import measure_and_show
+        from edge_dwsep.evaluate import Evaluation
+        from edge_dwsep.interleave import InterleaveSettings
+        from edge_dwsep.measure import LatencySettings
+
+        if interleave and scenario != "single-stream":
+            raise click.UsageError(f"--interleave compares single-stream latency; leave out --scenario {scenario}")
+        preset = scenarios.MODES[mode]
+        latency = LatencySettings(
+            scenario=scenario,
+            min_samples=preset.min_samples if min_samples is None else min_samples,
+            min_seconds=preset.min_seconds if min_seconds is None else min_seconds,
+            processes=preset.processes if processes is None else processes,
+            max_warmup_seconds=max_warmup_seconds,
+            precision=precision,
+            percentile=percentile,
+            seconds=seconds,
+            starts=starts,
+            threads=threads,
+            batch=batch,
+            options=engine_options_from(engine_options),
+            conditions=conditions_from(pin, governor, cool_down, priority=priority),
+            memory_limit_bytes=None if memory_limit is None else memory_limit * 10**6,
+            timeout=timeout,
+        )
+        what = Evaluation(
+            latency=latency, session=InterleaveSettings(launches) if interleave else None, profile_ops=profile_ops
+        )
+        return measure_and_show("bench", artifacts, target, engines, what, latency.to_json(), output, as_json)

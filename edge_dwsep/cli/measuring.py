@@ -4,15 +4,13 @@ from __future__ import annotations
 
 __all__ = ["measure_and_show"]
 
-import importlib
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dwsep_devices import open_device
+from dwsep_devices import Device
 from dwsep_export import open_artifact
 from dwsep_export.output import staging_folder
 from edge_dwsep.cli.exit_codes import exit_code_of_runs
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 def measure_and_show(
     command: str,
     files: Sequence[Path],
-    device_name: str,
+    device: Device,
     engines: Sequence[str],
     what: Evaluation,
     settings: Mapping[str, Any],
@@ -42,7 +40,7 @@ def measure_and_show(
     Args:
         command: its name.
         files: what to measure.
-        device_name: where.
+        device: where.
         engines: wanted; none for all that can.
         what: latency or accuracy.
         settings: for the record.
@@ -59,7 +57,7 @@ def measure_and_show(
         require_known_options(what.latency.options, {engine for _, engine in plan})
     if what.session is not None and len(plan) < 2:
         raise click.UsageError("--interleave compares at least two runs; give another file, or another --engine")
-    results = new_results(given_command(), settings, device_name)
+    results = new_results(given_command(), settings, device.name)
     if what.files is not None:
         data = what.files.data
         results["data"] = {"name": data.name, "count": len(data), "sha256": data.sha256}
@@ -68,14 +66,8 @@ def measure_and_show(
             raise click.UsageError(f"--output {output} is a folder; give the name of a JSON file")
         with staging_folder(output.parent):
             pass
-    device = open_device(device_name)
-    # Figures are made of what the device sends back; what they need takes a tenth of a second to import.
-    threading.Thread(target=importlib.import_module, args=("edge_dwsep.latency",), daemon=True).start()
-    try:
-        with Progress(command, len(plan) + isinstance(what.reference, tuple)) as progress:
-            evaluate(device, plan, what, results, progress.step)
-    finally:
-        device.close()
+    with Progress(command, len(plan) + isinstance(what.reference, tuple)) as progress:
+        evaluate(device, plan, what, results, progress.step)
     if as_json:
         import json
 

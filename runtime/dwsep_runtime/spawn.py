@@ -7,9 +7,11 @@ __all__ = [
     "RUNTIME_ARGUMENTS",
     "RUNTIME_ENVIRONMENT",
     "Completed",
+    "end_process",
     "finish",
     "run_in_process",
     "run_process",
+    "start_process",
 ]
 
 import contextlib
@@ -65,24 +67,9 @@ class Completed:
     timed_out: bool = False
 
 
-def run_process(
-    command: Sequence[str],
-    *,
-    stdin: str = "",
-    timeout: float,
-    environment: Optional[Mapping[str, str]] = None,
-    on_line: Callable[[str], None] = lambda line: None,
-) -> Completed:
-    """Run a command to its end, in a session of its own, and end it if it takes too long or the caller is interrupted.
-
-    Args:
-        command: program and arguments.
-        stdin: text for its standard input.
-        timeout: seconds until it is killed.
-        environment: added to this process's.
-        on_line: called with each line of standard output.
-    """
-    process = subprocess.Popen(
+def start_process(command: Sequence[str], environment: Optional[Mapping[str, str]] = None) -> subprocess.Popen[str]:
+    """Start a command in a session of its own, to be given to :func:`run_process` or :func:`end_process`."""
+    return subprocess.Popen(
         list(command),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -92,6 +79,34 @@ def run_process(
         errors="replace",
         start_new_session=True,
     )
+
+
+def end_process(process: subprocess.Popen[str]) -> None:
+    """End a process that is not needed after all, and whatever it started."""
+    _kill(process)
+    process.communicate()
+
+
+def run_process(
+    command: Sequence[str],
+    *,
+    stdin: str = "",
+    timeout: float,
+    environment: Optional[Mapping[str, str]] = None,
+    on_line: Callable[[str], None] = lambda line: None,
+    process: Optional[subprocess.Popen[str]] = None,
+) -> Completed:
+    """Run a command to its end, in a session of its own, and end it if it takes too long or the caller is interrupted.
+
+    Args:
+        command: program and arguments.
+        stdin: text for its standard input.
+        timeout: seconds until it is killed.
+        environment: added to this process's.
+        on_line: called with each line of standard output.
+        process: the command if it was started already, by :func:`start_process`.
+    """
+    process = process or start_process(command, environment)
     pipes = (process.stdin, process.stdout, process.stderr)
     errors: list[str] = []
     expired = threading.Event()
