@@ -44,7 +44,7 @@ def in_turns(files: Sequence[Path], launches: int = 10) -> dict[str, Any]:
 
 def one_after_the_other(files: Sequence[Path]) -> str:
     """The usual way, in about the time of a session in turns."""
-    first, second = (run["latency"] for run in bench(*files, "--mode", "rapid", "--min-seconds", "3")["runs"])
+    first, second = (run["latency"] for run in bench(*files, "--mode", "rapid", "--min-seconds", "2")["runs"])
     intervals = [figures["p50_interval_ms"] or [0.0, math.inf] for figures in (first, second)]
     if intervals[1][0] > intervals[0][1]:
         return "slower"

@@ -507,12 +507,3 @@ def test_a_delegate_library_is_asked_to_prepare(write: Write, tmp_path: Path, st
         expected = computed(ready("tflite", file), images(1))
         assert np.allclose(computed(ready("tflite", file, options=options), images(1)), expected, atol=1e-5)
     assert ctypes.c_int.in_dll(ctypes.CDLL(str(library)), "prepared").value == 1
-
-
-def test_the_shortest_ways_into_the_packages_are_still_there(write: Write) -> None:
-    tflite = ready("tflite", write("tflite", small_tflite()))
-    assert tflite.invoke.__self__ is tflite._interpreter._interpreter
-    litert = ready("litert", write("litert", small_tflite()))
-    assert hasattr(litert._model._model, "RunByIndex")
-    onnxruntime = ready("onnxruntime", write("onnxruntime", small_onnx()), options={"binding": "on"})
-    assert onnxruntime.invoke.func.__self__ is onnxruntime._session._sess
