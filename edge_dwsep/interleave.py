@@ -90,8 +90,8 @@ def _record(result: dict[str, Any], results: dict[str, Any]) -> None:
             "latency": {**percentile_figures(launches), "clock": last["measured"]["clock"], "core": measured["core"]},
             "memory": last["memory"],
             "conditions": last["conditions"],
-            "doubts": last["doubts"],
-            "invalid": last["invalid"],
+            "doubts": [*result["doubts"], *last["doubts"]],
+            "invalid": [*result["invalid"], *last["invalid"]],
             **circumstances({**last, "device": result["device"], "harness_sha256": result["harness_sha256"]}),
             "state": result["state"],
         }

@@ -46,6 +46,7 @@ def judged(result: dict[str, Any], cores: int, min_samples: int = 1) -> dict[str
         around = Circumstances(
             cores=cores,
             before=result["state"]["before"],
+            during=measured.get("states", ()),
             after=result["state"]["after"],
             finite_outputs=measured.get("finite_outputs"),
         )
