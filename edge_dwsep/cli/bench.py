@@ -22,6 +22,22 @@ from edge_dwsep.cli.options import (
 SCENARIOS = ("single-stream", "offline", "sustained", "cold-start")
 MODES = ("rapid", "quick", "normal")
 
+TURNS = "--interleave"
+DIVIDED = frozenset({"single-stream", "offline"})
+BELONGS_TO = {
+    "mode": DIVIDED,
+    "min_samples": DIVIDED,
+    "min_seconds": DIVIDED,
+    "processes": DIVIDED,
+    "max_warmup_seconds": DIVIDED,
+    "precision": frozenset({"single-stream"}),
+    "percentile": frozenset({"single-stream"}),
+    "seconds": frozenset({"sustained"}),
+    "starts": frozenset({"cold-start"}),
+    "launches": frozenset({TURNS}),
+}
+"""Scenarios that an option says something of; given with another, it would be ignored in silence."""
+
 
 @click.command()
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -116,6 +132,9 @@ def bench(
     as_json: bool,
 ) -> int:
     """Time ARTIFACTS: any .tflite or .onnx files, with or without manifests, each run in fresh processes."""
+    if interleave and scenario != "single-stream":
+        raise click.UsageError(f"--interleave compares single-stream latency; leave out --scenario {scenario}")
+    _require_belonging(TURNS if interleave else scenario)
     from dwsep_devices import open_device
 
     with contextlib.closing(open_device(device)) as target:
@@ -126,8 +145,6 @@ def bench(
         from edge_dwsep.interleave import InterleaveSettings
         from edge_dwsep.measure import LatencySettings
 
-        if interleave and scenario != "single-stream":
-            raise click.UsageError(f"--interleave compares single-stream latency; leave out --scenario {scenario}")
         preset = scenarios.MODES[mode]
         latency = LatencySettings(
             scenario=scenario,
@@ -150,3 +167,14 @@ def bench(
             latency=latency, session=InterleaveSettings(launches) if interleave else None, profile_ops=profile_ops
         )
         return measure_and_show("bench", artifacts, target, engines, what, latency.to_json(), output, as_json)
+
+
+def _require_belonging(scenario: str) -> None:
+    """Refuse options that were given and say nothing of the scenario."""
+    context = click.get_current_context()
+    for option, scenarios in BELONGS_TO.items():
+        given = context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
+        if given and scenario not in scenarios:
+            raise click.UsageError(
+                f"--{option.replace('_', '-')} says nothing of {scenario}; it goes with {', '.join(sorted(scenarios))}"
+            )

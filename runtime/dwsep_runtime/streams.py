@@ -6,14 +6,15 @@ __all__ = ["first_inference", "offline", "single_stream", "take_turns"]
 
 import time
 from collections.abc import Iterable
-from typing import Any, Callable
+from dataclasses import dataclass
+from typing import Any, Callable, Union
 
 from dwsep_runtime.arrays import encode_array
 from dwsep_runtime.engines.protocol import Engine
 from dwsep_runtime.errors import InvalidInput
 from dwsep_runtime.percentiles import relative_half_width
 from dwsep_runtime.scenarios import FirstInference, Offline, SingleStream, Turns
-from dwsep_runtime.steady import warm_up
+from dwsep_runtime.steady import Warmup, warm_up
 from dwsep_runtime.timing import Clock, TimedLoop, clock_facts, random_inputs, summary_of_loop
 from dwsep_runtime.witness import Witness
 
@@ -41,22 +42,10 @@ def single_stream(
         JSON values: ``samples_ns`` (encoded int64, in order), ``warmup``, ``clock``, ``ended_early``, and what
         :func:`dwsep_runtime.timing.summary_of_loop` tells.
     """
-    engine.set_inputs(random_inputs(engine.inputs, scenario.seed))
-    on_phase("warm-up")
-    warmup = warm_up(engine.invoke, scenario.max_warmup_seconds, clock)
-    facts = clock_facts(clock)
-    on_phase("measure")
-    witness = Witness()
-    loop = TimedLoop(engine.invoke, clock)
+    begun = _begin(engine, scenario, on_phase, clock)
     narrow = _NarrowEnough(scenario)
-    loop.run(lambda it: _minimums_met(it, 1, scenario.min_samples, scenario.min_seconds) or narrow(it))
-    return {
-        **summary_of_loop(loop),
-        "witness": witness.told(),
-        "warmup": warmup.to_json(),
-        "clock": facts,
-        "ended_early": narrow.reached,
-    }
+    begun.loop.run(lambda it: _minimums_met(it, 1, scenario.min_samples, scenario.min_seconds) or narrow(it))
+    return {**begun.told(), "ended_early": narrow.reached}
 
 
 def offline(
@@ -68,22 +57,10 @@ def offline(
         As :func:`single_stream`, each sample of ``samples_ns`` being the time of a batch; ``batch``, and
         ``samples_per_second`` over the whole time, everything between the batches included.
     """
-    engine.set_inputs(random_inputs(engine.inputs, scenario.seed))
-    on_phase("warm-up")
-    warmup = warm_up(engine.invoke, scenario.max_warmup_seconds, clock)
-    facts = clock_facts(clock)
-    on_phase("measure")
-    witness = Witness()
-    loop = TimedLoop(engine.invoke, clock)
+    begun = _begin(engine, scenario, on_phase, clock)
+    loop = begun.loop
     loop.run(lambda it: _minimums_met(it, batch, scenario.min_samples, scenario.min_seconds))
-    return {
-        **summary_of_loop(loop),
-        "witness": witness.told(),
-        "warmup": warmup.to_json(),
-        "clock": facts,
-        "batch": batch,
-        "samples_per_second": len(loop.samples) * batch * 1e9 / loop.loop_ns,
-    }
+    return {**begun.told(), "batch": batch, "samples_per_second": len(loop.samples) * batch * 1e9 / loop.loop_ns}
 
 
 def first_inference(engine: Engine, scenario: FirstInference, clock: Clock = time.perf_counter_ns) -> dict[str, Any]:
@@ -137,6 +114,33 @@ def take_turns(
         loop.chunk(max(1, int(line)))
         emit({"event": "turn", "samples_ns": encode_array(loop.all_samples())})
     return {"warmup": warmup.to_json(), "clock": clock_facts(clock)}
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A scenario that has warmed up and begins to time."""
+
+    warmup: Warmup
+    clock_facts: dict[str, Any]
+    witness: Witness
+    loop: TimedLoop
+
+    def told(self) -> dict[str, Any]:
+        return {
+            **summary_of_loop(self.loop),
+            "witness": self.witness.told(),
+            "warmup": self.warmup.to_json(),
+            "clock": self.clock_facts,
+        }
+
+
+def _begin(engine: Engine, scenario: Union[SingleStream, Offline], on_phase: Phase, clock: Clock) -> _Begun:
+    engine.set_inputs(random_inputs(engine.inputs, scenario.seed))
+    on_phase("warm-up")
+    warmup = warm_up(engine.invoke, scenario.max_warmup_seconds, clock)
+    facts = clock_facts(clock)
+    on_phase("measure")
+    return _Begun(warmup, facts, Witness(), TimedLoop(engine.invoke, clock))
 
 
 def _minimums_met(loop: TimedLoop, per_inference: int, min_samples: int, min_seconds: float) -> bool:

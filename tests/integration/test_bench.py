@@ -145,7 +145,13 @@ def test_a_contender_that_fails_ends_the_session_and_is_named(
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (["--interleave"], 2, "--interleave compares at least two runs"),
+        (
+            ["--interleave", "--launches", "6"],
+            2,
+            "--min-seconds says nothing of --interleave; it goes with offline, single",
+        ),
+        (["--starts", "3"], 2, "--starts says nothing of single-stream; it goes with cold-start"),
+        (["--seconds", "30"], 2, "--seconds says nothing of single-stream; it goes with sustained"),
         (["--interleave", "--scenario", "offline"], 2, "--interleave compares single-stream latency"),
         (["--engine-option", "xnnpack"], 2, "--engine-option must be NAME=VALUE"),
         (["--engine-option", "xnpack=off"], 3, "did you mean 'xnnpack'"),
@@ -158,10 +164,16 @@ def test_a_contender_that_fails_ends_the_session_and_is_named(
 def test_wrong_options_are_one_clear_line(
     small: tuple[Path, Path], command_line: CommandLine, options: list[str], code: int, said: str
 ) -> None:
-    run = command_line("bench", small[0], "--engine", "tflite", "--mode", "rapid", "--min-seconds", "0.1", *options)
+    run = command_line("bench", small[0], "--engine", "tflite", "--min-seconds", "0.1", *options)
     assert run.returncode == code, run.stderr
     assert said in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_comparison_needs_two_runs(small: tuple[Path, Path], command_line: CommandLine) -> None:
+    run = command_line("bench", small[0], "--engine", "tflite", "--interleave")
+    assert run.returncode == 2
+    assert "--interleave compares at least two runs" in run.stderr
 
 
 def test_a_condition_that_the_machine_lacks_is_said(small: tuple[Path, Path], command_line: CommandLine) -> None:
