@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["LEAST_DIFFERENCE", "compare", "launch_ratios", "ratio_interval", "verdict"]
 
 import math
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -84,23 +83,18 @@ def verdict(interval: tuple[float, float] | None) -> str:
     return "no difference shown"
 
 
-def compare(contenders: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Compare each contender of a session with the first.
+def compare(baseline: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Compare a contender of a session with another, whose launches are paired with its own.
 
     Returns:
-        For each but the first: ``ratio`` (its p50 over the first's), ``interval`` (95 %, or None), ``verdict``, and
-        ``launch_ratios``.
+        ``ratio`` (the other's p50 over the baseline's), ``interval`` (95 %, of this one comparison, or None),
+        ``verdict``, and ``launch_ratios``.
     """
-    comparisons = []
-    for other in contenders[1:]:
-        logarithms = launch_ratios(contenders[0], other)
-        ratio, interval = ratio_interval(logarithms)
-        comparisons.append(
-            {
-                "ratio": ratio,
-                "interval": interval,
-                "verdict": verdict(interval),
-                "launch_ratios": np.exp(logarithms).tolist(),
-            }
-        )
-    return comparisons
+    logarithms = launch_ratios(baseline, other)
+    ratio, interval = ratio_interval(logarithms)
+    return {
+        "ratio": ratio,
+        "interval": interval,
+        "verdict": verdict(interval),
+        "launch_ratios": np.exp(logarithms).tolist(),
+    }

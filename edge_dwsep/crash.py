@@ -4,10 +4,12 @@ from __future__ import annotations
 
 __all__ = ["crashing_operator"]
 
+from dataclasses import replace
 from pathlib import Path
 
 from dwsep_devices import Device, Setup, run_job
 from dwsep_export import Artifact
+from dwsep_runtime.conditions import Conditions
 from dwsep_runtime.errors import DwsepError, EngineCrashed, TimedOut
 from dwsep_runtime.operators.tflite_prefix import first_crashing_operator
 from dwsep_runtime.scenarios import FirstInference
@@ -29,6 +31,7 @@ def crashing_operator(device: Device, artifact: Artifact, engine: str, setup: Se
         The operator, such as "operator 3 FLOOR_MOD"; None where it cannot be told: the file is no .tflite, or no part
         of it crashes.
     """
+    setup = replace(setup, conditions=Conditions())
 
     def crashes(part: Path) -> bool:
         try:

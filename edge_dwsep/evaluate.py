@@ -123,31 +123,54 @@ def evaluate(
     threads = settings.threads if settings else 1
     records = [run_record(artifact, titles[artifact.file], engine, threads) for artifact, engine in plan]
     results["runs"].extend(records)
+    if what.latency is not None:
+        for record in records:
+            record.update(batch=what.latency.batch, engine_options=dict(what.latency.options))
     if what.latency is not None and what.session is not None:
         _take_turns(device, plan, what.latency, what.session, results, on_step)
     for (artifact, engine), record in zip(plan, records, strict=True):
-        title = titles[artifact.file]
+        if record["status"] != "ok":  # as a contender of a session
+            continue
         try:
-            if what.latency is not None and what.session is None:
-                on_step(f"time {title} on {engine}")
-                add_run(results, record, measure_latency(device, artifact, engine, what.latency))
-            if what.latency is not None and what.profile_ops:
-                on_step(f"take {title} on {engine} apart")
-                add_run(results, record, profile_latency(device, artifact, engine, what.latency))
-            if what.accuracy is not None:
-                from edge_dwsep.evaluate_accuracy import measure_against
-
-                on_step(f"classify with {title} on {engine}")
-                add_run(results, record, measure_against(reference, device, artifact, engine, what))
+            _measure(device, artifact, engine, record, reference, what, results, on_step)
         except DwsepError as error:
-            record.update(status="failed", valid=False, error=str(error), error_class=type(error).__name__)
+            _fail(record, error)
             if isinstance(error, EngineCrashed) and not isinstance(error, (OutOfMemory, TimedOut)):
                 from edge_dwsep.crash import crashing_operator
 
-                on_step(f"find what {title} on {engine} crashes on")
+                on_step(f"find what {record['variant']} on {engine} crashes on")
                 setup = setup_of(artifact, engine, what.latency or LatencySettings(threads=threads))
                 operator = crashing_operator(device, artifact, engine, setup)
                 record["error"] += f"; it crashes on {operator}" if operator else ""
+
+
+def _measure(
+    device: Device,
+    artifact: Artifact,
+    engine: str,
+    record: dict[str, Any],
+    reference: Predictions | Outputs | None,
+    what: Evaluation,
+    results: dict[str, Any],
+    on_step: Callable[[str], None],
+) -> None:
+    """Measure one artifact on one engine, all that is wanted of it."""
+    title = record["variant"]
+    if what.latency is not None and what.session is None:
+        on_step(f"time {title} on {engine}")
+        add_run(results, record, measure_latency(device, artifact, engine, what.latency))
+    if what.latency is not None and what.profile_ops:
+        on_step(f"take {title} on {engine} apart")
+        add_run(results, record, profile_latency(device, artifact, engine, what.latency))
+    if what.accuracy is not None:
+        from edge_dwsep.evaluate_accuracy import measure_against
+
+        on_step(f"classify with {title} on {engine}")
+        add_run(results, record, measure_against(reference, device, artifact, engine, what))
+
+
+def _fail(record: dict[str, Any], error: DwsepError) -> None:
+    record.update(status="failed", valid=False, error=str(error), error_class=type(error).__name__)
 
 
 def _take_turns(
@@ -158,12 +181,18 @@ def _take_turns(
     results: dict[str, Any],
     on_step: Callable[[str], None],
 ) -> None:
+    """Run a session in turns; if one of its processes fails, nothing can be compared, and all are recorded so."""
+
     def launched(done: int, total: int) -> None:
         if done < total:
             on_step(f"launch {done + 1} of {total}")
 
     on_step("take turns")
-    measure_interleaved(device, plan, latency, session, results, launched)
+    try:
+        measure_interleaved(device, plan, latency, session, results, launched)
+    except DwsepError as error:
+        for record in results["runs"]:
+            _fail(record, error)
 
 
 def _titles(artifacts: Sequence[Artifact]) -> dict[Path, str]:

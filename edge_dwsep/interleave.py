@@ -6,16 +6,21 @@ __all__ = ["InterleaveSettings", "measure_interleaved"]
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dwsep_devices import Device, prepared, start
 from dwsep_export import Artifact
+from dwsep_runtime.conditions import Conditions
 from dwsep_runtime.engines import ENGINES
-from dwsep_runtime.job import Job
 from dwsep_runtime.scenarios import Interleaved, Turns
 from edge_dwsep.measure import LatencySettings, setup_of
 from edge_dwsep.results import add_run, circumstances
+
+SHARED = ("scenario", "threads", "batch", "options", "conditions", "memory_limit_bytes", "timeout")
+"""Settings of latency that a session heeds."""
+
+NO_VERDICT = "no verdict, for one of the two is not valid"
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,11 @@ def measure_interleaved(
 ) -> None:
     """Measure artifacts in turns; fills the latency of ``results["runs"]`` and ``results["comparisons"]``.
 
+    Each is compared with the first on the same engine, and what is first on its engine with the first of all.
+
     Args:
         device: where to run.
-        plan: artifact and engine of each contender; the first is what the others are compared with.
+        plan: artifact and engine of each contender.
         settings: threads, options and conditions of each; how long is said by ``session``.
         session: how long.
         results: with a record in ``runs`` for each contender already.
@@ -54,27 +61,31 @@ def measure_interleaved(
     Raises:
         DwsepError: the device or one of the runs failed; nothing can be compared then.
     """
+    setups = [setup_of(artifact, engine, settings) for artifact, engine in plan]
     jobs = [
-        prepared(device, artifact.file, engine, Turns(), setup_of(artifact, engine, settings))
-        for artifact, engine in plan
+        prepared(device, artifact.file, engine, Turns(), replace(setup, conditions=Conditions()))
+        for (artifact, engine), setup in zip(plan, setups, strict=True)
     ]
     contenders = tuple(
         {"job": job.to_json(), "command": list(device.runtime_command_for(ENGINES[job.engine].environment))}
         for job in jobs
     )
     scenario = Interleaved(contenders, session.launches, session.rounds, session.turn_seconds)
-    whole = Job(uuid.uuid4().hex, jobs[0].model, jobs[0].sha256, jobs[0].engine, scenario, title=_title(plan))
+    whole = replace(jobs[0], id=uuid.uuid4().hex, scenario=scenario, title=_title(plan), conditions=settings.conditions)
 
     def progress(event: dict[str, Any]) -> None:
         if event["event"] == "progress":
             on_progress(event["done"], event["total"])
 
     expected = len(plan) * session.launches * (2.0 + session.rounds * session.turn_seconds * 2)
+    if settings.conditions.cool_down_c is not None:
+        expected += settings.conditions.cool_down_seconds
     result = start(device, whole, timeout=settings.timeout + expected, on_event=progress)
-    _record(result, results)
+    results["settings"] = {**asdict(session), **{key: results["settings"].get(key) for key in SHARED}}
+    _record(result, [engine for _, engine in plan], results)
 
 
-def _record(result: dict[str, Any], results: dict[str, Any]) -> None:
+def _record(result: dict[str, Any], engines: Sequence[str], results: dict[str, Any]) -> None:
     """Put what a session showed into the results."""
     import numpy as np
 
@@ -89,17 +100,21 @@ def _record(result: dict[str, Any], results: dict[str, Any]) -> None:
         figures = {
             "latency": {**percentile_figures(launches), "clock": last["measured"]["clock"], "core": measured["core"]},
             "memory": last["memory"],
-            "conditions": last["conditions"],
-            "doubts": [*result["doubts"], *last["doubts"]],
-            "invalid": [*result["invalid"], *last["invalid"]],
+            "conditions": result["conditions"],
+            "doubts": [*result["doubts"], *contender["doubts"]],
+            "invalid": [*result["invalid"], *contender["invalid"]],
+            "log": result["log"],
             **circumstances({**last, "device": result["device"], "harness_sha256": result["harness_sha256"]}),
             "state": result["state"],
         }
         add_run(results, record, figures)
-    results["comparisons"] = [
-        {"baseline": 0, "run": index, **comparison}
-        for index, comparison in enumerate(compare(measured["contenders"]), start=1)
-    ]
+    for index in range(1, len(engines)):
+        baseline = engines.index(engines[index])
+        baseline = baseline if baseline != index else 0
+        comparison = compare(measured["contenders"][baseline], measured["contenders"][index])
+        if not (results["runs"][baseline]["valid"] and results["runs"][index]["valid"]):
+            comparison["verdict"] = NO_VERDICT
+        results["comparisons"].append({"baseline": baseline, "run": index, **comparison})
 
 
 def _title(plan: Sequence[tuple[Artifact, str]]) -> str:

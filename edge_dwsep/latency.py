@@ -5,21 +5,33 @@ from __future__ import annotations
 __all__ = [
     "PERCENTILES",
     "cold_start_figures",
+    "doubts_of_all",
     "latency_figures",
     "median_interval",
     "percentile_figures",
+    "relative_half_width_of",
     "throughput_figures",
 ]
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dwsep_runtime.arrays import decode_array, encode_array
-from dwsep_runtime.percentiles import mean_interval, percentile, percentile_interval
+from dwsep_runtime.percentiles import (
+    MIN_SAMPLES,
+    mean_interval,
+    percentile,
+    percentile_interval,
+    relative_half_width,
+)
+from dwsep_runtime.trust import bimodal
+
+if TYPE_CHECKING:
+    from edge_dwsep.measure import LatencySettings
 
 PERCENTILES = (50, 90, 95, 99)
 MILLISECOND = 1e6
@@ -74,16 +86,46 @@ def latency_figures(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def relative_half_width_of(results: Sequence[dict[str, Any]], q: float) -> float | None:
+    """How wide the interval of all processes together is, as a share of the percentile to either side; or None."""
+    return relative_half_width([decode_array(result["measured"]["samples_ns"]) for result in results], q)
+
+
+def doubts_of_all(results: Sequence[dict[str, Any]], settings: LatencySettings) -> list[str]:
+    """Doubts that only show over all processes of a run: too few samples, two speeds, less precise than asked."""
+    samples = [decode_array(result["measured"]["samples_ns"]) for result in results]
+    together = np.concatenate(samples)
+    doubts = []
+    if len(together) < MIN_SAMPLES:
+        doubts.append(f"too few inferences for an interval ({len(together)}, {MIN_SAMPLES} are needed)")
+    modes = bimodal(together) if len(samples) > 1 else None
+    if modes is not None and not any("two speeds" in doubt for result in results for doubt in result["doubts"]):
+        fast, slow, share = modes
+        doubts.append(
+            f"processes ran at two speeds: {fast / MILLISECOND:.3g} ms and, {100 * share:.0f} % of the inferences, "
+            f"{slow / MILLISECOND:.3g} ms"
+        )
+    if settings.precision is not None:
+        width = relative_half_width(samples, settings.percentile)
+        if width is None or width >= settings.precision:
+            known = "not at all" if width is None else f"within {100 * width:.1f} %"
+            doubts.append(
+                f"p{settings.percentile:g} is known {known}, {100 * settings.precision:g} % was asked for; "
+                "give more --min-seconds or --processes"
+            )
+    return doubts
+
+
 def throughput_figures(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Samples a second of scenario offline, over all processes, with a 95 % interval."""
     measured = [result["measured"] for result in results]
     batch = measured[0]["batch"]
     times = [decode_array(one["samples_ns"]) for one in measured]
     interval = mean_interval(times)
-    mean = float(np.concatenate(times).mean())
+    count = sum(len(one) for one in times)
     return {
         "batch": batch,
-        "samples_per_second": batch * 1e9 / mean,
+        "samples_per_second": batch * count * 1e9 / sum(one["loop_ns"] for one in measured),
         "interval": None if interval is None else [batch * 1e9 / interval[1], batch * 1e9 / interval[0]],
     }
 

@@ -19,6 +19,12 @@ from dwsep_runtime.errors import UnknownName
 from dwsep_runtime.scenarios import MODES, ColdStart, Offline, ProfileOperators, SingleStream, Sustained
 from edge_dwsep.results import circumstances
 
+LEAST_PROCESSES = 3
+"""Two say too little of how much processes differ."""
+
+STARTS_SECONDS = 10.0
+"""Seconds that each start of scenario cold-start may take more."""
+
 
 @dataclass(frozen=True)
 class LatencySettings:
@@ -72,6 +78,8 @@ def run_record(artifact: Artifact, title: str, engine: str, threads: int) -> dic
         "engine": engine,
         "engine_version": None,
         "threads": threads,
+        "batch": 1,
+        "engine_options": {},
         "file": artifact.file.name,
         "file_bytes": artifact.file.stat().st_size,
         "sha256": artifact.sha256,
@@ -155,22 +163,25 @@ def measure_latency(device: Device, artifact: Artifact, engine: str, settings: L
             )
     # What makes figures of samples takes a tenth of a second to import; the device is at work meanwhile.
     threading.Thread(target=importlib.import_module, args=("edge_dwsep.latency",), daemon=True).start()
-    results = [
-        run_job(device, artifact.file, engine, scenario, setup, timeout=settings.timeout + expected)
-        for _ in range(processes)
-    ]
-    from edge_dwsep.latency import latency_figures, throughput_figures
+    results: list[dict[str, Any]] = []
+    while len(results) < processes and not _narrow_enough(results, settings):
+        limit = settings.timeout + expected + _cool_down_seconds(settings)
+        results.append(run_job(device, artifact.file, engine, scenario, setup, timeout=limit))
+    from edge_dwsep.latency import doubts_of_all, latency_figures, throughput_figures
 
-    measured: dict[str, Any] = {"latency": latency_figures(results), "memory": results[-1]["memory"]}
+    measured: dict[str, Any] = {
+        "latency": latency_figures(results),
+        "memory": _largest([result["memory"] for result in results]),
+    }
     if settings.scenario == "offline":
         measured["throughput"] = throughput_figures(results)
     elif settings.scenario == "sustained":
         told = results[0]["measured"]
-        measured["sustained"] = {"windows": told["windows"], "throttling": told["throttling"]}
+        measured["sustained"] = {key: told[key] for key in ("windows", "throttling", "signs")}
     return {
         **measured,
         "conditions": results[0]["conditions"],
-        "doubts": _together(results, "doubts"),
+        "doubts": [*_together(results, "doubts"), *doubts_of_all(results, settings)],
         "invalid": _together(results, "invalid"),
         "log": [line for result in results for line in result["log"]],
         **circumstances(results[0]),
@@ -192,9 +203,9 @@ def profile_latency(
         engine,
         ProfileOperators(seconds),
         setup_of(artifact, engine, settings),
-        timeout=settings.timeout + 4 * seconds,
+        timeout=settings.timeout + 4 * seconds + _cool_down_seconds(settings),
     )
-    return {"operators": result["measured"]}
+    return {"operators": result["measured"], "doubts": result["doubts"], "invalid": result["invalid"]}
 
 
 def _cold_start(
@@ -202,18 +213,42 @@ def _cold_start(
 ) -> dict[str, Any]:
     command = tuple(device.runtime_command_for(ENGINES[engine].environment))
     scenario = ColdStart(command, settings.starts)
-    result = run_job(device, artifact.file, engine, scenario, setup, timeout=settings.timeout)
+    limit = settings.timeout + STARTS_SECONDS * settings.starts + _cool_down_seconds(settings)
+    result = run_job(device, artifact.file, engine, scenario, setup, timeout=limit)
     from edge_dwsep.latency import cold_start_figures
 
     child = result["measured"]["child"]
     return {
         "cold_start": cold_start_figures(result["measured"]),
         "memory": child["memory"],
-        "conditions": child["conditions"],
+        "conditions": result["conditions"],
         "doubts": result["doubts"],
         "invalid": result["invalid"],
         "log": result["log"],
         **circumstances({**child, "state": result["state"], "device": result["device"]}),
+    }
+
+
+def _narrow_enough(results: list[dict[str, Any]], settings: LatencySettings) -> bool:
+    """Whether the processes so far know the percentile as precisely as was asked; fewer than three never do."""
+    if settings.precision is None or len(results) < LEAST_PROCESSES:
+        return False
+    from edge_dwsep.latency import relative_half_width_of
+
+    width = relative_half_width_of(results, settings.percentile)
+    return width is not None and width < settings.precision
+
+
+def _cool_down_seconds(settings: LatencySettings) -> float:
+    """Seconds that a run may wait for the device to cool down."""
+    return settings.conditions.cool_down_seconds if settings.conditions.cool_down_c is not None else 0.0
+
+
+def _largest(memories: list[dict[str, Any]]) -> dict[str, Any]:
+    """The largest of each figure over several processes; None where none tells it."""
+    return {
+        name: max((memory[name] for memory in memories if memory[name] is not None), default=None)
+        for name in memories[0]
     }
 
 

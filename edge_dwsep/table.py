@@ -56,6 +56,7 @@ def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]]) -> None:
         ("variant", "left", True, lambda run: str(run["variant"])),
         ("engine", "left", True, lambda run: str(run["engine"])),
         ("size", "right", True, lambda run: f"{run['file_bytes'] / 1000:,.0f} kB"),
+        ("batch", "right", True, lambda run: str(run["batch"]) if run["batch"] > 1 else ""),
         ("p50 ms [95 %]", "right", False, lambda run: _percentile(run, 50)),
         ("p90 ms", "right", True, lambda run: milliseconds(run["latency"] and run["latency"]["p90_ms"])),
         ("p99 ms", "right", True, lambda run: _only_latency(run, milliseconds, "p99_ms")),
@@ -92,7 +93,7 @@ def print_sustained(screen: Console, run: Mapping[str, Any]) -> None:
     screen.print(Text(f"\n{run['variant']} on {run['engine']}, over time"))
     shown = windows[:: -(-len(windows) // 12)]
     columns: list[Column] = [
-        ("from s", "right", True, lambda window: f"{window['begin_s']:g}"),
+        ("from s", "right", True, lambda window: f"{window['begin_s']:.1f}"),
         ("p50 ms", "right", True, lambda window: milliseconds(window["p50_ns"] / 1e6)),
         ("p90 ms", "right", True, lambda window: milliseconds(window["p90_ns"] / 1e6)),
         ("inferences", "right", True, lambda window: f"{window['count']}"),
@@ -100,7 +101,8 @@ def print_sustained(screen: Console, run: Mapping[str, Any]) -> None:
         ("MHz", "right", True, lambda window: _state(window, "frequency_mhz", "{}")),
     ]
     _print(screen, columns, shown)
-    said = "no throttling seen"
+    signs = run["sustained"]["signs"]
+    said = f"no throttling seen; of its signs this device tells: {', '.join(signs)}"
     if throttling:
         said = f"slows down after {throttling['begins_s']:.0f} s (sign: {throttling['sign']})"
     screen.print(Text(said))

@@ -6,8 +6,10 @@ __all__ = ["interleaved", "quickest_core"]
 
 import contextlib
 import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from dwsep_runtime.arrays import decode_array, encode_array
 from dwsep_runtime.children import Child
@@ -15,17 +17,30 @@ from dwsep_runtime.job import Job
 from dwsep_runtime.scenarios import Interleaved
 from dwsep_runtime.state import quick_state
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def interleaved(scenario: Interleaved, on_progress: Callable[[int, int], None]) -> dict[str, Any]:
+
+LAUNCH_SECONDS = 3.0
+LEAST_ROUNDS = 3
+"""Models so slow that the rounds asked for would take longer than this get fewer rounds, at least three."""
+
+
+def interleaved(scenario: Interleaved, on_progress: Callable[[int, int], None], *, pinned: bool) -> dict[str, Any]:
     """Run the launches: all processes started anew, warmed up, then turn by turn, every other round in reverse.
 
     Processes of one thread are put on one core: two cores of a machine differ by more, at any one moment, than the
     variants that are compared.
 
+    Args:
+        scenario: what takes part, and how long.
+        on_progress: told of launches done and in all.
+        pinned: whether the user has chosen the cores.
+
     Returns:
         JSON values: ``core`` (None where they were not put on one); ``states``, one a launch; ``contenders``, for each
-        ``launches``: ``turns_ns`` (encoded int64 (rounds, inferences of a turn)), and ``result``, that of its last
-        process.
+        ``launches``: ``turns_ns`` (encoded int64 (rounds, inferences of a turn)); ``doubts`` and ``invalid``, of all
+        its processes; and ``result``, that of the last.
 
     Raises:
         DwsepError: a process failed; the message names the model.
@@ -33,33 +48,60 @@ def interleaved(scenario: Interleaved, on_progress: Callable[[int, int], None]) 
     import numpy as np
 
     jobs = [Job.from_json(one["job"]) for one in scenario.contenders]
-    core = quickest_core() if all(job.settings.threads == 1 and job.conditions.pin is None for job in jobs) else None
-    told: list[dict[str, Any]] = [{"launches": [], "result": None} for _ in jobs]
-    sizes = [0] * len(jobs)
+    core = quickest_core() if all(job.settings.threads == 1 for job in jobs) and not pinned else None
+    told: list[dict[str, Any]] = [{"launches": [], "doubts": [], "invalid": [], "result": None} for _ in jobs]
+    sizes: list[int] = []
+    rounds, started = scenario.rounds, time.perf_counter_ns()
     states = []
     for launch in range(scenario.launches):
         on_progress(launch, scenario.launches)
-        states.append(quick_state())
+        states.append({"at_ns": time.perf_counter_ns() - started, **quick_state()})
         with contextlib.ExitStack() as stack:
             children = [stack.enter_context(Child(job, one["command"])) for job, one in zip(jobs, scenario.contenders)]
             for child in children:
                 child.wait_for("loaded")
-                if core is not None:
-                    os.sched_setaffinity(child.pid, {core})
-            turns: list[list[Any]] = [[] for _ in jobs]
-            for which, child in enumerate(children):
-                child.say("warm-up")
-                typical_ns = child.wait_for("ready")["typical_ns"]
-                sizes[which] = sizes[which] or max(1, round(scenario.turn_seconds * 1e9 / max(1, typical_ns)))
-            for round_ in range(scenario.rounds):
-                for which in range(len(jobs)) if round_ % 2 == 0 else reversed(range(len(jobs))):
-                    children[which].say(str(sizes[which]))
-                    turns[which].append(decode_array(children[which].wait_for("turn")["samples_ns"]))
-            for which, child in enumerate(children):
-                told[which]["result"] = child.result()
-                told[which]["launches"].append({"turns_ns": encode_array(np.stack(turns[which]))})
+                core = core if _keep_on(child.pid, core) else None
+            typical = [_warmed_up(child) for child in children]
+            if not sizes:
+                sizes = [max(1, round(scenario.turn_seconds * 1e9 / max(1, ns))) for ns in typical]
+                round_ns = sum(ns * (size + 1) for ns, size in zip(typical, sizes))
+                rounds = min(rounds, max(LEAST_ROUNDS, round(LAUNCH_SECONDS * 1e9 / round_ns)))
+            turns = _turns(children, sizes, rounds)
+            for one, child, own in zip(told, children, turns):
+                one["result"] = child.result()
+                one["result"]["measured"].pop("samples_ns", None)
+                one["launches"].append({"turns_ns": encode_array(np.stack(own))})
+                for key in ("doubts", "invalid"):
+                    one[key] += [sentence for sentence in one["result"][key] if sentence not in one[key]]
     on_progress(scenario.launches, scenario.launches)
-    return {"core": core, "states": states, "contenders": told}
+    return {"core": core, "states": states, "rounds": rounds, "contenders": told}
+
+
+def _warmed_up(child: Child) -> int:
+    """Let a process warm up; returns the nanoseconds that an inference of it takes."""
+    child.say("warm-up")
+    return int(child.wait_for("ready")["typical_ns"])
+
+
+def _turns(children: Sequence[Child], sizes: Sequence[int], rounds: int) -> list[list[NDArray[Any]]]:
+    turns: list[list[NDArray[Any]]] = [[] for _ in children]
+    for round_ in range(rounds):
+        order = range(len(children)) if round_ % 2 == 0 else reversed(range(len(children)))
+        for which in order:
+            children[which].say(str(sizes[which]))
+            turns[which].append(decode_array(children[which].wait_for("turn")["samples_ns"]))
+    return turns
+
+
+def _keep_on(process: int, core: Optional[int]) -> bool:
+    """Keep a process on a core; False where that is not permitted, or not wanted."""
+    if core is None:
+        return False
+    try:
+        os.sched_setaffinity(process, {core})
+    except OSError:
+        return False
+    return True
 
 
 def quickest_core(root: Path = Path("/")) -> Optional[int]:

@@ -19,7 +19,8 @@ T_95_MORE = (2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.06
 """97.5 % quantiles of Student's t for 1..15 and 16..30 degrees of freedom (any table; NIST/SEMATECH 1.3.6.7.2)."""
 
 BATCHES = 20
-MIN_SAMPLES = 200
+LEAST_BATCH = 10
+MIN_SAMPLES = BATCHES * LEAST_BATCH
 """Fewer have no interval: twenty batches of ten are the least that tells how batches differ."""
 
 MIDDLE = (25.0, 75.0)
@@ -42,8 +43,9 @@ def percentile_interval(processes: Sequence[NDArray[Any]], q: float) -> Optional
     For independent samples the interval of a percentile runs between two order statistics, whatever the distribution
     (David and Nagaraja, "Order Statistics", section 7.1): the ranks n p -+ z sqrt(n p (1 - p)). Inference times are not
     independent: a slow spell slows many in a row. So the error of the share of samples below the percentile is taken
-    from the spread between 20 consecutive batches, widened by the correlation of neighbouring batches (batch means:
-    Law, "Simulation Modeling and Analysis", section 9.5.3), and never below that of independent samples. Batch means
+    from the spread between consecutive batches, 20 of each process with at least ten samples, widened by the
+    correlation of neighbouring batches (batch means: Law, "Simulation Modeling and Analysis", section 9.5.3), and
+    never below that of independent samples. Batch means
     were preferred to a block bootstrap: as good at equal block length, and a thousand times cheaper on a device.
 
     A process may be slow as a whole, by where its memory lies for one. Of several processes the interval is therefore
@@ -102,7 +104,8 @@ def _half_of_batches(below: Sequence[NDArray[Any]]) -> float:
     means: list[float] = []
     neighbours = total = 0.0
     for part in below:
-        own = np.array([batch.mean() for batch in np.array_split(part, max(2, BATCHES // len(below)))])
+        batches = min(BATCHES, max(2, len(part) // LEAST_BATCH))
+        own = np.array([batch.mean() for batch in np.array_split(part, batches)])
         centred = own - own.mean()
         neighbours += float(centred[1:] @ centred[:-1])
         total += float(centred @ centred)
@@ -130,9 +133,11 @@ def mean_interval(processes: Sequence[NDArray[Any]]) -> Optional[tuple[float, fl
     import numpy as np
 
     groups = [np.asarray(group, np.float64) for group in processes if len(group)]
-    if sum(len(group) for group in groups) < BATCHES:
+    if sum(len(group) for group in groups) < BATCHES or min(len(group) for group in groups) < 2:
         return None
     mean = float(np.concatenate(groups).mean())
     half = _half_of_batches(groups)
     factor = _factor_between([float(group.mean()) for group in groups])
+    if half >= mean:
+        return None
     return min(mean - half, mean / factor), max(mean + half, mean * factor)

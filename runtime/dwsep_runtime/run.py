@@ -66,19 +66,21 @@ def _facts() -> dict[str, Any]:
 
 
 def _conduct(job: Job, scenario: Union[ColdStart, Interleaved], progress: Progress) -> dict[str, Any]:
-    """Run a scenario whose work is done by processes that it starts."""
+    """Run a scenario whose work is done by processes that it starts; the conditions hold for all of them."""
     before = device_state()
-    if isinstance(scenario, ColdStart):
-        from dwsep_runtime.cold_start import cold_start
+    with applied(job.conditions) as records:
+        if isinstance(scenario, ColdStart):
+            from dwsep_runtime.cold_start import cold_start
 
-        _require_content(job)
-        measured = cold_start(job, scenario, progress)
-    else:
-        from dwsep_runtime.interleaved import interleaved
+            _require_content(job)
+            measured = cold_start(job, scenario, progress)
+        else:
+            from dwsep_runtime.interleaved import interleaved
 
-        measured = interleaved(scenario, progress)
-    result = {"measured": measured, "state": {"before": before, "after": device_state()}}
-    return {"scenario": job.to_json()["scenario"], **result, **judged(result, device_facts()["cores"])}
+            measured = interleaved(scenario, progress, pinned=job.conditions.pin is not None)
+        after = device_state()
+    result = {"measured": measured, "state": {"before": before, "after": after}, "conditions": records}
+    return {"scenario": job.to_json()["scenario"], **result, **judged(job, result, device_facts()["cores"])}
 
 
 def _run(
@@ -90,12 +92,13 @@ def _run(
 ) -> dict[str, Any]:
     """Run a scenario in this process."""
     model = Path(job.model)
-    cores = device_facts()["cores"]
-    _require_content(job)
-    limit = job.memory_limit_bytes or device_facts()["memory_bytes"]
-    limited = limit is not None and limit_memory(limit)
-    quick = isinstance(job.scenario, FirstInference)
-    before: dict[str, Any] = {} if quick else device_state()
+    first = isinstance(job.scenario, FirstInference)
+    if not first:  # of a cold start the file is looked at afterwards: reading it before would warm it up
+        _require_content(job)
+    facts = device_facts()
+    limit = job.memory_limit_bytes or facts["memory_bytes"]
+    limited = limit is None or limit_memory(limit)
+    before: dict[str, Any] = {} if first else device_state()
     with applied(job.conditions) as records:
         if job.memory_limit_bytes is not None and not limited:
             records.append(_limit_not_had(job.memory_limit_bytes))
@@ -105,13 +108,16 @@ def _run(
         engine, version = _ready(job, model, stages, memory)
         peak_is_ours = reset_peak()
         measured = _measure(_Running(job, engine, say, progress, lines), version)
-        stages["done_at_ns"] = time.monotonic_ns()
-        memory["peak_bytes"] = peak_resident_bytes() if peak_is_ours else None
+        stages["done_at_ns"] = measured.pop("done_at_ns", time.monotonic_ns())
+        peak = measured.pop("peak_bytes", None) or peak_resident_bytes()
+        memory["peak_bytes"] = peak if peak_is_ours else None
         memory["arena_bytes"] = engine.arena_bytes()
         memory["file_bytes"] = model.stat().st_size
         if job.scenario.name in TIMED:
             measured["finite_outputs"] = _finite_outputs(engine)  # copies them, so it comes after the peak is read
-        after: dict[str, Any] = {} if quick else device_state()
+        after: dict[str, Any] = {} if first else device_state()
+    if first:
+        _require_content(job)
     result = {
         "engine": {
             "name": job.engine,
@@ -134,7 +140,7 @@ def _run(
         "conditions": records,
         "state": {"before": before, "after": after},
     }
-    return {**result, **judged(result, cores, getattr(job.scenario, "min_samples", 1))}
+    return {**result, **judged(job, result, facts["cores"])}
 
 
 def _limit_not_had(limit: int) -> Record:

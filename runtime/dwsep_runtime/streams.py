@@ -54,23 +54,21 @@ def offline(
     """Run batches until both minimums are met.
 
     Returns:
-        As :func:`single_stream`, each sample of ``samples_ns`` being the time of a batch; ``batch``, and
-        ``samples_per_second`` over the whole time, everything between the batches included.
+        As :func:`single_stream`, each sample of ``samples_ns`` being the time of a batch; and ``batch``.
     """
     begun = _begin(engine, scenario, on_phase, clock)
-    loop = begun.loop
-    loop.run(lambda it: _minimums_met(it, batch, scenario.min_samples, scenario.min_seconds))
-    return {**begun.told(), "batch": batch, "samples_per_second": len(loop.samples) * batch * 1e9 / loop.loop_ns}
+    begun.loop.run(lambda it: _minimums_met(it, batch, scenario.min_samples, scenario.min_seconds))
+    return {**begun.told(), "batch": batch}
 
 
 def first_inference(engine: Engine, scenario: FirstInference, clock: Clock = time.perf_counter_ns) -> dict[str, Any]:
-    """Run once: ``first_inference_ns``, the setting of inputs and the reading of outputs included."""
+    """Run once: ``first_inference_ns``, the setting of inputs and the reading of outputs included; ``done_at_ns``."""
     inputs = random_inputs(engine.inputs, scenario.seed)
     begin = clock()
     engine.set_inputs(inputs)
     engine.invoke()
     engine.get_outputs()
-    return {"first_inference_ns": clock() - begin}
+    return {"first_inference_ns": clock() - begin, "done_at_ns": time.monotonic_ns()}
 
 
 def take_turns(
@@ -90,7 +88,7 @@ def take_turns(
         clock: monotonic nanoseconds.
 
     Returns:
-        JSON values: ``warmup`` and ``clock``.
+        JSON values: as :func:`single_stream`, of all turns together.
 
     Raises:
         InvalidInput: a line that is no number.
@@ -100,8 +98,10 @@ def take_turns(
     given = iter(lines)
     next(given, None)
     warmup = warm_up(engine.invoke, scenario.max_warmup_seconds, clock)
+    witness = Witness()
     probe = TimedLoop(engine.invoke, clock, dict)
     probe.chunk(3)
+    everything = TimedLoop(engine.invoke, clock, dict)
     emit({"event": "ready", "typical_ns": int(sorted(probe.samples)[1])})
     for line in given:
         if not line.strip().isdigit():
@@ -110,10 +110,10 @@ def take_turns(
         engine.invoke()
         while clock() - discarding < DISCARD_NS:
             engine.invoke()
-        loop = TimedLoop(engine.invoke, clock, dict)
-        loop.chunk(max(1, int(line)))
-        emit({"event": "turn", "samples_ns": encode_array(loop.all_samples())})
-    return {"warmup": warmup.to_json(), "clock": clock_facts(clock)}
+        count = max(1, int(line))
+        everything.chunk(count)
+        emit({"event": "turn", "samples_ns": encode_array(everything.latest(count))})
+    return _Begun(warmup, clock_facts(clock), witness, everything).told()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ LEAST_SLOWDOWN = 0.05
 """A lasting rise of latency by less is not called throttling."""
 
 LEAST_FREQUENCY_DROP = 0.05
+LASTING = 3
+"""Readings in a row of a lower frequency; a governor goes down for one now and then."""
 
 
 def sustained(
@@ -37,7 +39,7 @@ def sustained(
     Returns:
         JSON values: what :func:`dwsep_runtime.timing.summary_of_loop` tells; ``windows``, each with ``begin_s``,
         ``count``, ``p50_ns``, ``p90_ns`` and the device's state in it; ``throttling`` as :func:`throttling_begins`
-        tells it, or None.
+        tells it, or None; ``signs``, those of throttling that could be read on this device.
     """
     import numpy as np
 
@@ -47,20 +49,20 @@ def sustained(
     engine.invoke()
     witness = Witness()
     loop = TimedLoop(engine.invoke, clock, poll)
-    edges = [0]
+    edges = [(0, 0.0)]
 
     def enough(it: TimedLoop) -> bool:
-        if it.seconds >= len(edges) * scenario.window_seconds and len(it.samples) > edges[-1]:
-            edges.append(len(it.samples))
-        return it.seconds >= scenario.seconds
+        count, seconds = len(it.samples), it.seconds
+        if seconds >= edges[-1][1] + scenario.window_seconds and count > edges[-1][0]:
+            edges.append((count, seconds))
+        return seconds >= scenario.seconds
 
     loop.run(enough)
     samples = loop.all_samples()
-    if len(edges) == 1 or len(samples) - edges[-1] > (edges[-1] - edges[-2]) / 2:
-        edges.append(len(samples))
+    if len(edges) == 1 or len(samples) - edges[-1][0] > (edges[-1][0] - edges[-2][0]) / 2:
+        edges.append((len(samples), loop.seconds))
     windows = [
-        _window(samples[begin:end], index * scenario.window_seconds, scenario.window_seconds, loop.states)
-        for index, (begin, end) in enumerate(zip(edges, edges[1:]))
+        _window(samples[first[0] : last[0]], first[1], last[1], loop.states) for first, last in zip(edges, edges[1:])
     ]
     medians = np.array([window["p50_ns"] for window in windows])
     return {
@@ -69,6 +71,7 @@ def sustained(
         "clock": facts,
         "windows": windows,
         "throttling": throttling_begins([window["begin_s"] for window in windows], medians, loop.states),
+        "signs": _readable_signs(loop.states),
     }
 
 
@@ -83,23 +86,28 @@ def throttling_begins(
         states: states during the run, each with ``at_ns``.
 
     Returns:
-        ``begins_s`` and ``sign``: "throttle flag"; "frequency" (5 % below the first reading); or "latency" (a change
+        ``begins_s`` and ``sign``: "throttle flag"; "frequency" (5 % below the highest, three readings in
+        a row); or "latency" (a change
         point of the windows' medians behind which they are 5 % slower). Latency alone does not tell a hot processor
         from another process on it.
     """
     import numpy as np
 
     signs = []
-    highest: Optional[float] = None
+    highest, low_since, lows = 0.0, 0.0, 0
     for state in states:
         at = state["at_ns"] / 1e9
         if state.get("throttled_now"):
             signs.append((at, "throttle flag"))
-        frequencies = state.get("frequency_mhz")
-        if frequencies:
-            highest = max(highest or 0.0, *frequencies)
-            if max(frequencies) < (1 - LEAST_FREQUENCY_DROP) * highest:
-                signs.append((at, "frequency"))
+        frequency = max(state.get("frequency_mhz") or [0.0])
+        highest = max(highest, frequency)
+        if 0 < frequency < (1 - LEAST_FREQUENCY_DROP) * highest:
+            lows += 1
+            low_since = at if lows == 1 else low_since
+            if lows == LASTING:
+                signs.append((low_since, "frequency"))
+        else:
+            lows = 0
     at_window = change_point(medians) if len(medians) >= 4 else None
     if at_window is not None:
         before, after = np.median(medians[:at_window]), np.median(medians[at_window:])
@@ -111,11 +119,20 @@ def throttling_begins(
     return {"begins_s": begin, "sign": sign}
 
 
-def _window(samples: NDArray[Any], begin_s: float, length_s: float, states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _readable_signs(states: Sequence[dict[str, Any]]) -> list[str]:
+    readable = ["latency"]
+    if any(state.get("frequency_mhz") for state in states):
+        readable.append("frequency")
+    if any(state.get("throttled_now") is not None for state in states):
+        readable.append("throttle flag")
+    return readable
+
+
+def _window(samples: NDArray[Any], begin_s: float, end_s: float, states: Sequence[dict[str, Any]]) -> dict[str, Any]:
     import numpy as np
 
     p50, p90 = np.percentile(samples, [50, 90])
-    within = [state for state in states if begin_s <= state["at_ns"] / 1e9 < begin_s + length_s]
+    within = [state for state in states if begin_s <= state["at_ns"] / 1e9 < end_s]
     return {
         "begin_s": begin_s,
         "count": len(samples),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from dwsep_runtime.arrays import encode_array
 from dwsep_runtime.engines.protocol import Tensor
 from dwsep_runtime.errors import InvalidInput
+from dwsep_runtime.memory import peak_resident_bytes
 from dwsep_runtime.state import quick_state
 
 if TYPE_CHECKING:
@@ -103,9 +104,12 @@ class TimedLoop:
 
 
 def summary_of_loop(loop: TimedLoop) -> dict[str, Any]:
-    """What every timed scenario reports of its loop: samples (encoded), seconds, and states during it."""
+    """What every timed scenario reports of its loop: samples (encoded), seconds, states, and the peak of memory."""
+    peak = peak_resident_bytes()  # before what follows takes memory of its own
     samples = loop.all_samples()
     return {
+        "peak_bytes": peak,
+        "loop_ns": loop.loop_ns,
         "samples_ns": encode_array(samples),
         "timed_seconds": float(samples.sum()) / 1e9,
         "measured_seconds": loop.seconds,

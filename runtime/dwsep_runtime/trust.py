@@ -105,6 +105,7 @@ class Circumstances:
         loop_overhead_ns: median of timing nothing.
         clock_drift_ppm: :func:`clock_drift_ppm` over the run.
         steady: whether inference times had settled when warm-up ended.
+        throttling_is_sought: whether the run was to show when the device throttles, so that throttling spoils nothing.
         finite_outputs: whether the last outputs were all finite numbers.
         conditions: what became of the conditions asked for.
     """
@@ -125,6 +126,7 @@ class Circumstances:
     clock_drift_ppm: Optional[float] = None
     steady: Optional[bool] = None
     finite_outputs: Optional[bool] = None
+    throttling_is_sought: bool = False
     conditions: Sequence[Mapping[str, Any]] = ()
 
 
@@ -246,7 +248,8 @@ def _of_throttling(seen: Circumstances) -> Iterator[_Finding]:
         raised += [word for word in after if word not in before]
     earlier = _words(seen.before, "throttled_now")
     if raised:
-        yield _Finding(f"the device was throttled during the run ({_listed(raised)})", fatal=True)
+        said = f"the device was throttled during the run ({_listed(raised)})"
+        yield _Finding(said, fatal=not seen.throttling_is_sought)
     elif earlier:
         yield _Finding(f"the device was throttled until the run began ({_listed(earlier)})")
     elif before or after:
@@ -302,9 +305,7 @@ def _of_clock(seen: Circumstances, samples: NDArray[Any]) -> Iterator[_Finding]:
 def _of_samples(seen: Circumstances, samples: NDArray[Any]) -> Iterator[_Finding]:
     count = len(samples)
     if count < seen.min_samples:
-        yield _Finding(f"time ran out after {count} of {seen.min_samples} inferences")
-    if count < MIN_SAMPLES:
-        yield _Finding(f"too few inferences for an interval ({count}, {MIN_SAMPLES} are needed)")
+        yield _Finding(f"only {count} of {seen.min_samples} inferences were timed")
     if seen.steady is False:
         yield _Finding("inference times never became steady in warm-up")
     modes = bimodal(samples)

@@ -5,11 +5,14 @@ from __future__ import annotations
 __all__ = ["Witness", "judged"]
 
 import time
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.state import yardstick_ns
 from dwsep_runtime.trust import Circumstances, clock_drift_ppm, doubts, invalid
+
+if TYPE_CHECKING:
+    from dwsep_runtime.job import Job
 
 
 class Witness:
@@ -33,33 +36,36 @@ class Witness:
         }
 
 
-def judged(result: dict[str, Any], cores: int, min_samples: int = 1) -> dict[str, list[str]]:
+def judged(job: Job, result: dict[str, Any], cores: int) -> dict[str, list[str]]:
     """What a result says about itself: ``doubts``, and ``invalid``, reasons for which it is no measurement.
 
     Args:
-        result: of a scenario; of one that timed no inferences in this process only the device's state is judged.
-        cores: that the process may use.
-        min_samples: inferences that were asked for.
+        job: what was asked.
+        result: of its scenario; where no inferences were timed in this process only the device's state is judged.
+        cores: that the process might use.
     """
-    measured = result["measured"]
+    measured, state = result["measured"], result["state"]
+    pin = job.conditions.pin
     if "samples_ns" not in measured:
         around = Circumstances(
             cores=cores,
-            before=result["state"]["before"],
+            before=state["before"],
             during=measured.get("states", ()),
-            after=result["state"]["after"],
+            after=state["after"],
             finite_outputs=measured.get("finite_outputs"),
+            conditions=result["conditions"],
         )
         return {"doubts": doubts(around), "invalid": invalid(around)}
     before, after = measured["witness"]["yardstick_ns"]
     seen = Circumstances(
         samples=decode_array(measured["samples_ns"]),
-        min_samples=min_samples,
-        threads=result["engine"]["threads"],
-        cores=cores,
-        before=result["state"]["before"],
+        min_samples=_inferences_asked_for(job, measured),
+        threads=job.settings.threads,
+        cores=cores if pin is None else min(cores, len(pin)),
+        throttling_is_sought=job.scenario.name == "sustained",
+        before=state["before"],
         during=measured["states"],
-        after=result["state"]["after"],
+        after=state["after"],
         yardstick_before_ns=before,
         yardstick_after_ns=after,
         involuntary_switches=measured["witness"]["involuntary_switches"],
@@ -72,6 +78,13 @@ def judged(result: dict[str, Any], cores: int, min_samples: int = 1) -> dict[str
         conditions=result["conditions"],
     )
     return {"doubts": doubts(seen), "invalid": invalid(seen)}
+
+
+def _inferences_asked_for(job: Job, measured: dict[str, Any]) -> int:
+    """Inferences at least; none where the run was to end as soon as the interval was narrow enough."""
+    if measured.get("ended_early"):
+        return 0
+    return -(-int(getattr(job.scenario, "min_samples", 0)) // job.settings.batch)
 
 
 def _involuntary_switches() -> Optional[int]:

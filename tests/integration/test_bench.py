@@ -82,9 +82,10 @@ def test_offline_counts_samples_a_second(small: tuple[Path, Path], command_line:
     throughput = record["throughput"]
     assert throughput["batch"] == 16
     times = decode_array(record["latency"]["samples_ns"])
-    assert throughput["samples_per_second"] == pytest.approx(16e9 / times.mean())
+    assert throughput["samples_per_second"] == pytest.approx(16e9 / times.mean(), rel=0.2)
+    assert throughput["samples_per_second"] <= 16e9 / times.mean()
     low, high = throughput["interval"]
-    assert low <= throughput["samples_per_second"] <= high
+    assert low < high
 
 
 def test_sustained_tells_latency_over_time(small: tuple[Path, Path], command_line: CommandLine) -> None:
@@ -103,10 +104,10 @@ def test_cold_start_tells_its_stages_apart(small: tuple[Path, Path], command_lin
     for record in runs_of(run):
         cold = record["cold_start"]
         assert cold["starts"] == 6
-        parts = ("process_start", "import", "load", "allocate", "first_inference")
+        parts = ("process_start", "harness", "import", "load", "allocate", "first_inference")
         assert all(cold[part]["p50_ms"] > 0 for part in parts)
         for at in range(6):
-            assert sum(cold[part]["samples_ns"][at] for part in parts) <= cold["total"]["samples_ns"][at]
+            assert sum(cold[part]["samples_ns"][at] for part in parts) == cold["total"]["samples_ns"][at]
         assert cold["total"]["interval_ms"] is not None
 
 

@@ -151,7 +151,9 @@ def test_offline_counts_samples_and_not_batches() -> None:
     engine = FakeEngine(clock, 8_000_000)
     measured = offline(engine, 8, Offline(800, 0.0, 0.0), on_phase=silent, clock=clock)
     assert len(decode_array(measured["samples_ns"])) * 8 >= 800
-    assert measured["samples_per_second"] == pytest.approx(1000, rel=1e-3)
+    assert measured["batch"] * len(decode_array(measured["samples_ns"])) * 1e9 / measured["loop_ns"] == pytest.approx(
+        1000, rel=1e-3
+    )
 
 
 def test_taking_turns_runs_as_many_as_each_line_says() -> None:
@@ -174,7 +176,7 @@ def test_sustained_tells_when_latency_rises_for_good() -> None:
             clock.now += 300_000 if clock.now > 30e9 else 0
 
     measured = sustained(Heating(clock, 1_000_000), Sustained(60.0, 2.0), on_phase=silent, clock=clock, poll=dict)
-    assert len(measured["windows"]) in {30, 31}
+    assert 28 <= len(measured["windows"]) <= 31
     assert measured["windows"][0]["p50_ns"] == 1_000_001
     assert measured["windows"][-1]["p50_ns"] == 1_300_001
     assert measured["throttling"]["sign"] == "latency"
@@ -187,10 +189,11 @@ def test_sustained_tells_when_latency_rises_for_good() -> None:
         ([{"at_ns": 1e9}, {"at_ns": 2e9}], None),
         ([{"at_ns": 1e9}, {"at_ns": 2e9, "throttled_now": ["throttled"]}], {"begins_s": 2.0, "sign": "throttle flag"}),
         (
-            [{"at_ns": 1e9, "frequency_mhz": [600, 1800]}, {"at_ns": 3e9, "frequency_mhz": [600, 1500]}],
+            [{"at_ns": at * 1e9, "frequency_mhz": [600, 1800 if at < 3 else 1500]} for at in range(1, 7)],
             {"begins_s": 3.0, "sign": "frequency"},
         ),
         ([{"at_ns": 1e9, "frequency_mhz": [1800]}, {"at_ns": 3e9, "frequency_mhz": [1790]}], None),
+        ([{"at_ns": at * 1e9, "frequency_mhz": [1800 if at % 2 else 1500]} for at in range(1, 9)], None),
     ],
 )
 def test_throttling_begins_with_the_first_sign(states: list[dict[str, Any]], expected: dict[str, Any] | None) -> None:

@@ -199,11 +199,7 @@ DOUBTFUL: list[tuple[dict[str, Any], str]] = [
     ({"clock_drift_ppm": -600.0}, "the clock was being set: it ran 600 ppm off"),
     ({"resolution_ns": 30_000}, "one step of the clock takes 3 % of the median inference"),
     ({"loop_overhead_ns": 50_000.0}, "timing nothing takes 5 % of the median inference"),
-    ({"samples": CALM["samples"][:500]}, "time ran out after 500 of 1024 inferences"),
-    (
-        {"samples": CALM["samples"][:150], "min_samples": 100},
-        "too few inferences for an interval (150, 200 are needed)",
-    ),
+    ({"samples": CALM["samples"][:500]}, "only 500 of 1024 inferences were timed"),
     ({"steady": False}, "inference times never became steady in warm-up"),
     ({"samples": TWICE_AS_FAST}, "inferences ran at two speeds: 1 ms and, 50 % of them, 1.3 ms"),
     (
