@@ -59,8 +59,10 @@ def sustained(
 
     loop.run(enough)
     samples = loop.all_samples()
-    if len(edges) == 1 or len(samples) - edges[-1][0] > (edges[-1][0] - edges[-2][0]) / 2:
-        edges.append((len(samples), loop.seconds))
+    end = len(samples), loop.seconds
+    if len(edges) > 1 and end[0] - edges[-1][0] <= (edges[-1][0] - edges[-2][0]) / 2:
+        edges.pop()  # what is left is too short for a window of its own
+    edges.append(end)
     windows = [
         _window(samples[first[0] : last[0]], first[1], last[1], loop.states) for first, last in zip(edges, edges[1:])
     ]

@@ -18,9 +18,6 @@ MILLISECOND = 1e6
 SENTENCE = 139
 """Characters at most: one line of a table or log."""
 
-MIN_SAMPLES = 200
-"""Inferences below which there is no interval: 20 batches of 10, as batch means need them."""
-
 SPEED_CHANGE = 0.10
 """Change of clock rate that moves a latency by more than the differences between variants that matter."""
 
@@ -111,7 +108,7 @@ class Circumstances:
     """
 
     samples: Optional[NDArray[Any]] = None
-    min_samples: int = MIN_SAMPLES
+    min_samples: int = 0
     threads: int = 1
     cores: int = 1
     before: Mapping[str, Any] = field(default_factory=dict)

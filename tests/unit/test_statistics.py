@@ -47,6 +47,20 @@ def test_the_interval_of_several_processes_covers_what_differs_between_them(proc
     assert covered / 300 >= 0.90
 
 
+@pytest.mark.parametrize("q", [50, 90, 95, 99])
+@pytest.mark.parametrize("between", [0.02, 0.1])
+def test_intervals_over_processes_cover_the_tails_or_are_not_given(q: float, between: float) -> None:
+    rng = np.random.default_rng(3)
+    true = np.percentile(np.exp(rng.normal(0, between, 400_000) + 0.05 * rng.standard_normal(400_000)), q)
+    held = []
+    for _ in range(150):
+        groups = [np.exp(rng.normal(0, between) + 0.05 * rng.standard_normal(400)) for _ in range(5)]
+        interval = percentile_interval(groups, q)
+        if interval is not None:
+            held.append(interval[0] <= true <= interval[1])
+    assert np.mean(held) >= 0.88 if len(held) > 30 else True
+
+
 @given(st.lists(st.integers(1, 10**9), min_size=200, max_size=400), st.sampled_from([50, 90, 95]))
 def test_an_interval_holds_its_percentile_and_lies_within_the_samples(samples: list[int], q: float) -> None:
     array = np.array(samples)
