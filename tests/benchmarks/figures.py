@@ -14,6 +14,11 @@ def show(name: str, ours: str, peer: str, ratio: float, goal: str, *, met: bool)
     return met
 
 
+def tell(name: str, ours: str) -> None:
+    """A figure that has neither peer nor goal."""
+    print(f"{name:58} {ours:>12} {'':12} {'':7}   no goal", flush=True)
+
+
 def milliseconds(nanoseconds: float) -> str:
     return f"{nanoseconds / 1e6:.4f} ms"
 
