@@ -25,7 +25,7 @@ from dwsep_runtime.scenarios import ColdStart, Interleaved, Offline, SingleStrea
 FAST = EngineSettings(threads=4, batch=2, options={"xnnpack": "off"})
 TAKING_TURNS = {"job": Job("t", "m.tflite", "0" * 64, "tflite", Turns()).to_json(), "command": ["python3"]}
 GOLDEN = Golden((2, 3, 1), "3" * 64, ((0.5, 1.0), (2.0, -1.0)), "tflite 2.3.0")
-KEPT = (KeptOutput("y", (4, 4, 2), "y.npy", 0.0, 1.0), KeptOutput("z", (), "z.npy", None, None))
+KEPT = (KeptOutput("y", (4, 4, 2), "y.npy", 0.0, 1.0), KeptOutput("z", (), "z.npy", -2.0, 3))
 JOBS = [
     Job("a", "m.tflite", "0" * 64, "tflite", SingleStream(5, 1.0, 0.5, 0.02, 90.0), settings=FAST),
     Job("b", "m.onnx", "1" * 64, "onnxruntime", Accuracy("i.npy", "l.npy", Preprocessing(scale=(0.5,)), 1)),
