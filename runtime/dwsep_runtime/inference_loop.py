@@ -156,6 +156,4 @@ def require_finite(outputs: NDArray[Any], start: int, purpose: str, whose: str =
     if not np.issubdtype(outputs.dtype, np.floating) or np.isfinite(outputs).all():
         return
     finite = np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1)
-    raise EngineError(
-        f"{whose} for image {start + int(np.argmin(finite))} are not finite numbers; {purpose}"
-    )
+    raise EngineError(f"{whose} for image {start + int(np.argmin(finite))} are not finite numbers; {purpose}")

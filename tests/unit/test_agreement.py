@@ -143,7 +143,9 @@ def broken(fed: Any) -> Any:
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_outputs_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     rows, outputs = kept(tmp_path, engine(same))
-    with pytest.raises(EngineError, match="values of output 'y' for image 1 are not finite numbers; they agree with no"):
+    with pytest.raises(
+        EngineError, match="values of output 'y' for image 1 are not finite numbers; they agree with no"
+    ):
         agreement(engine(broken), Agreement(rows, outputs))
     with pytest.raises(EngineError, match="values of output 'y' for image 1 are not finite numbers; nothing can be"):
         kept(tmp_path, engine(broken))
