@@ -316,3 +316,21 @@ def test_a_forged_result_of_another_file_is_refused(
 )
 def test_a_result_of_the_files_that_were_sent_is_taken(file: Path, scenario: Any, result: Mapping[str, Any]) -> None:
     assert forged_run(file, scenario, result)["measured"] == result["measured"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"measured": [1]}, r"has \[1\] for 'measured', which must be an object"),
+        ({"state": None}, "has None for 'state', which must be an object"),
+        ({"device": "x" * 99}, "has 'x{59} for 'device', which must be an object"),
+        ({"harness_sha256": 7}, "has 7 for 'harness_sha256', which must be a string"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_result_that_lacks_what_every_result_tells_is_refused(file: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ProtocolError, match=rf"^the result of small\.tflite {said}; another program may"):
+        forged_run(file, BRIEF, {**of(OWN), **change})
+    lacking = {key: value for key, value in of(OWN).items() if key not in change}
+    with pytest.raises(ProtocolError, match=f"has nothing for '{next(iter(change))}'"):
+        forged_run(file, BRIEF, lacking)
