@@ -26,6 +26,9 @@ from dwsep_runtime.spawn import finish
 if TYPE_CHECKING:
     from dwsep_runtime.scenarios import Scenario
 
+RESULT_KEYS = {"measured": dict, "state": dict, "device": dict, "harness_sha256": str}
+"""What a result of any scenario tells, and the type of each."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -91,6 +94,7 @@ def start(
 
     Raises:
         DeviceError: the device failed.
+        ProtocolError: the result is of other files, or lacks what every result tells.
         DwsepError: the run failed, with the error that it reported.
     """
     reader = ResultReader(job.id, on_event)
@@ -103,6 +107,7 @@ def start(
     )
     result = finish(job, reader, completed)
     _require_files(job, result)
+    _require_keys(job, result)
     return {**result, "log": [*reader.log, *completed.errors]}
 
 
@@ -125,6 +130,21 @@ def _require_files(job: Job, result: dict[str, Any]) -> None:
     if hashes != asked:
         other = next((one for one, its in zip(hashes, asked, strict=False) if one != its), "none")
         raise ProtocolError(f"the result is of another file ({other[:12]}) than {job.title} ({job.sha256[:12]})")
+
+
+def _require_keys(job: Job, result: dict[str, Any]) -> None:
+    """Make sure that a result tells what every result does.
+
+    Raises:
+        ProtocolError: a key is missing or of another type.
+    """
+    for key, kind in RESULT_KEYS.items():
+        if not isinstance(result.get(key), kind):
+            accepted = "an object" if kind is dict else "a string"
+            raise ProtocolError(
+                f"the result of {job.title} has {f'{result[key]!r:.60}' if key in result else 'nothing'} for {key!r}, "
+                f"which must be {accepted}; another program may have answered for the runtime"
+            )
 
 
 def run_job(

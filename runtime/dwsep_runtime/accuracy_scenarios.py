@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Accuracy", "Agreement", "KeptOutput", "Predict"]
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, ClassVar, Optional
@@ -70,15 +71,23 @@ class KeptOutput:
         name: in the model.
         shape: of one item's, without the batch.
         path: of the .npy file.
-        minimum: over all items; None if a value is not a finite number.
+        minimum: over all items, a finite number.
         maximum: likewise.
     """
 
     name: str
     shape: tuple[int, ...]
     path: str
-    minimum: Optional[float]
-    maximum: Optional[float]
+    minimum: float
+    maximum: float
+
+    def __post_init__(self) -> None:
+        for bound in (self.minimum, self.maximum):
+            if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not math.isfinite(bound):
+                raise InvalidInput(
+                    f"the bounds of kept output {self.name!r} must be finite numbers, received {bound!r}; "
+                    "give a reference whose outputs are finite"
+                )
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""

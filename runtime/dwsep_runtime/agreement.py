@@ -34,6 +34,7 @@ def predict(engine: Engine, scenario: Predict, *, on_progress: OnProgress = lamb
     Raises:
         InvalidInput: images do not fit the model.
         PreprocessingDrift: golden images are prepared otherwise than at export.
+        EngineError: an output is not a finite number; the first such output and image are named.
     """
     import numpy as np
 
@@ -51,12 +52,13 @@ def predict(engine: Engine, scenario: Predict, *, on_progress: OnProgress = lamb
     for start, chunk in loop.chunks(on_progress):
         for tensor, file, bound, stored in zip(engine.outputs, files, bounds, chunk):
             real = tensor.dequantize(stored)
+            require_finite(real, start, "nothing can be compared with them", f"values of output {tensor.name!r}")
             file[start : start + len(stored)] = real
             bound[:] = min(bound[0], float(np.min(real))), max(bound[1], float(np.max(real)))
     for file in files:
         file.flush()
     kept = [
-        KeptOutput(tensor.name, file.shape[1:], str(path), *(bound if all(map(math.isfinite, bound)) else (None, None)))
+        KeptOutput(tensor.name, file.shape[1:], str(path), *bound)
         for tensor, file, path, bound in zip(engine.outputs, files, paths, bounds)
     ]
     return {
@@ -86,7 +88,7 @@ def agreement(
     Raises:
         InvalidInput: images do not fit the model, or its outputs cannot be matched with the reference's.
         PreprocessingDrift: golden images are prepared otherwise than at export.
-        EngineError: an output is not a finite number.
+        EngineError: an output, or the reference's, is not a finite number; the first such output and image are named.
     """
     golden = None if scenario.golden is None else check_golden(engine, scenario.preprocessing, scenario.golden)
     images = load_items(scenario.images)
@@ -102,8 +104,10 @@ def agreement(
         comparisons.append((own, matched_by, _Comparison(kept, expected, scenario.tolerance)))
     for start, chunk in loop.chunks(on_progress):
         for own, _, comparison in comparisons:
-            require_finite(chunk[own], start, "they agree with nothing")
-            comparison.add(engine.outputs[own].dequantize(chunk[own]), start)
+            tensor = engine.outputs[own]
+            real = tensor.dequantize(chunk[own])
+            require_finite(real, start, "they agree with nothing", f"values of output {tensor.name!r}")
+            comparison.add(real, start)
     return {
         "count": len(images),
         "outputs": [
@@ -173,8 +177,6 @@ class _Comparison:
     """Sums over chunks what one output's figures are made of."""
 
     def __init__(self, kept: KeptOutput, expected: NDArray[Any], tolerance: float) -> None:
-        if kept.minimum is None or kept.maximum is None:
-            raise InvalidInput(f"the reference's output {kept.name!r} has values that are not finite numbers")
         self._kept, self._expected = kept, expected
         self._span = kept.maximum - kept.minimum or abs(kept.maximum) or 1.0
         self._allowed = tolerance * self._span
@@ -186,7 +188,10 @@ class _Comparison:
         import numpy as np
 
         own = real.reshape(-1).astype(np.float64)
-        theirs = np.asarray(self._expected[start : start + len(real)], np.float64).reshape(-1)
+        expected = self._expected[start : start + len(real)]
+        whose = f"values of the reference's output {self._kept.name!r}"
+        require_finite(expected, start, "nothing agrees with them", whose)
+        theirs = np.asarray(expected, np.float64).reshape(-1)
         difference = np.abs(own - theirs)
         self._count += difference.size
         self._within += int(np.count_nonzero(difference <= self._allowed))

@@ -139,13 +139,14 @@ class InferenceLoop:
         }
 
 
-def require_finite(outputs: NDArray[Any], start: int, purpose: str) -> None:
+def require_finite(outputs: NDArray[Any], start: int, purpose: str, whose: str = "the model's outputs") -> None:
     """Refuse outputs that are not numbers.
 
     Args:
         outputs: (items, ...) of a chunk.
         start: index of the chunk's first item.
         purpose: what cannot be told then.
+        whose: what they are, in words.
 
     Raises:
         EngineError: an output is NaN or infinite; the first such item is named.
@@ -155,6 +156,4 @@ def require_finite(outputs: NDArray[Any], start: int, purpose: str) -> None:
     if not np.issubdtype(outputs.dtype, np.floating) or np.isfinite(outputs).all():
         return
     finite = np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1)
-    raise EngineError(
-        f"the model's outputs for image {start + int(np.argmin(finite))} are not finite numbers; {purpose}"
-    )
+    raise EngineError(f"{whose} for image {start + int(np.argmin(finite))} are not finite numbers; {purpose}")

@@ -50,6 +50,10 @@ class Job:
     title: str = "model"
 
     def __post_init__(self) -> None:
+        for key in ("id", "model", "sha256", "engine", "manifest_sha256", "title"):
+            value = getattr(self, key)
+            if not isinstance(value, str):
+                raise InvalidInput(f"job key {key!r} must be a string, received {value!r}")
         limit = self.memory_limit_bytes
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise InvalidInput(f"memory_limit_bytes must be a whole number of bytes above 0, received {limit!r}")

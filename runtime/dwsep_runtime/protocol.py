@@ -38,10 +38,9 @@ class ResultReader:
         """Take one line of output."""
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             event = None
-        mine = isinstance(event, dict) and event.get("job") == self._job_id and event.get("event") in KNOWN_EVENTS
-        if not mine:
+        if not self._is_event(event):
             self.log.append(line.rstrip("\n"))
             return
         if event["event"] == "result":
@@ -53,6 +52,12 @@ class ResultReader:
         elif event["event"] == "end":
             self._ended = True
         self._on_event(event)
+
+    def _is_event(self, value: Any) -> bool:
+        if not isinstance(value, dict) or value.get("job") != self._job_id:
+            return False
+        kind = value.get("event")
+        return isinstance(kind, str) and kind in KNOWN_EVENTS
 
     def result(self) -> dict[str, Any]:
         """The result of a complete run.

@@ -26,6 +26,9 @@ from dwsep_runtime.witness import judged
 
 TIMED = frozenset({"single-stream", "offline", "sustained", "turns"})
 
+WRITING = frozenset({"cold-start", "interleaved", "profile-operators"})
+"""Scenarios that write temporary files. The others do not wait for the import of ``tempfile``."""
+
 Emit = Callable[[dict[str, Any]], None]
 Progress = Callable[[int, int], None]
 
@@ -52,6 +55,8 @@ def run_job(job: Job, emit: Emit, lines: Iterable[str] = (), main_at_ns: Optiona
     def progress(done: int, total: int) -> None:
         say({"event": "progress", "done": done, "total": total})
 
+    if job.scenario.name in WRITING:
+        _have_temporary_folder(Path(job.model))
     if isinstance(job.scenario, (ColdStart, Interleaved)):
         conducted = _conduct(job, job.scenario, progress)
         say({"event": "result", "schema_version": SCHEMA_VERSION, **_facts(), **conducted})
@@ -59,6 +64,16 @@ def run_job(job: Job, emit: Emit, lines: Iterable[str] = (), main_at_ns: Optiona
         ran = _run(job, say, progress, lines, main_at_ns)
         say({"event": "result", "schema_version": SCHEMA_VERSION, **_facts(), **ran})
     say({"event": "end"})
+
+
+def _have_temporary_folder(model: Path) -> None:
+    """Take the model's folder for temporary files where the device has none, as Android without TMPDIR."""
+    import tempfile
+
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        tempfile.tempdir = str(model.resolve().parent)
 
 
 def _facts() -> dict[str, Any]:

@@ -62,9 +62,13 @@ def _require(holds: bool, setting: str, accepted: str, received: Any) -> None:  
         raise InvalidInput(f"{setting} must be {accepted}, received {received!r}")
 
 
-def _count(setting: str, received: Any, most: int = 10**9) -> None:
+def _count(setting: str, received: Any, most: int = 10**9, least: int = 1) -> None:
     whole = isinstance(received, int) and not isinstance(received, bool)
-    _require(whole and 1 <= received <= most, setting, f"a whole number between 1 and {most}", received)
+    _require(whole and least <= received <= most, setting, f"a whole number between {least} and {most}", received)
+
+
+def _seed(received: Any) -> None:
+    _count("seed", received, 2**63 - 1, 0)
 
 
 def _number(setting: str, received: Any, least: float, most: float, unit: str = "") -> None:
@@ -104,7 +108,7 @@ class SingleStream:
         if self.precision is not None:
             _number("precision", self.precision, 1e-4, 1.0)
         _number("percentile", self.percentile, 1.0, 99.9)
-        _number("seed", self.seed, 0, 2**63 - 1)
+        _seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ class Offline:
         _count("min_samples", self.min_samples)
         _seconds("min_seconds", self.min_seconds)
         _seconds("max_warmup_seconds", self.max_warmup_seconds)
-        _number("seed", self.seed, 0, 2**63 - 1)
+        _seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ class Sustained:
             f"at most a quarter of the {self.seconds:g} s",
             self.window_seconds,
         )
-        _number("seed", self.seed, 0, 2**63 - 1)
+        _seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,9 @@ class FirstInference:
 
     seed: int = 0
     name: str = field(default="first-inference", init=False)
+
+    def __post_init__(self) -> None:
+        _seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -188,8 +195,12 @@ class ColdStart:
     name: str = field(default="cold-start", init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "command", tuple(self.command))
+        words = self.command
+        listed = isinstance(words, (list, tuple)) and all(isinstance(word, str) for word in words)
+        _require(listed and len(words) > 0, "command", "a list of a program and its arguments", words)
+        object.__setattr__(self, "command", tuple(words))
         _count("starts", self.starts, 10_000)
+        _seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -207,6 +218,7 @@ class Turns:
 
     def __post_init__(self) -> None:
         _seconds("max_warmup_seconds", self.max_warmup_seconds)
+        _seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -254,6 +266,7 @@ class ProfileOperators:
 
     def __post_init__(self) -> None:
         _seconds("seconds", self.seconds, 0.1)
+        _seed(self.seed)
 
 
 if TYPE_CHECKING:

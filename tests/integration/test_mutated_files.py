@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.errors import DwsepError, EngineCrashed, InvalidModel, ProtocolError
 from dwsep_runtime.job import Job
 from dwsep_runtime.model_file import sha256_of
+from dwsep_runtime.operators.tflite_operators import TFLiteOperators
+from dwsep_runtime.operators.tflite_prefix import first_crashing_operator
 from dwsep_runtime.scenarios import ColdStart, FirstInference, Interleaved, SingleStream, Turns
 from dwsep_runtime.spawn import run_in_process
 from tests.made_models import onnx_network, tflite_network
@@ -153,6 +156,44 @@ def test_every_damaged_file_ends_in_an_honest_result_or_in_one_line(
     assert held_by_this_process() == before
 
 
+def with_another_number(content: bytes, seed: int) -> bytes:
+    """A file with one of its 32-bit words, behind its first two, replaced by a number from -2 to 99."""
+    rng = np.random.default_rng(seed)
+    words = np.frombuffer(content[: len(content) // 4 * 4], "<i4").copy()
+    words[rng.integers(2, len(words))] = rng.integers(-2, 100)
+    return words.tobytes() + content[len(words) * 4 :]
+
+
+DAMAGED: list[tuple[Callable[[], bytes], Callable[[bytes, int], bytes], int]] = [
+    *((small_tflite, mutated, seed) for seed in range(200, 260)),
+    *((small_tflite, with_another_number, seed) for seed in range(300, 360)),
+    *((partial(tflite_network, int8=True), mutated, seed) for seed in range(30)),
+]
+"""In small files most bytes are structure; among these are indices of tensors and a vector that lead outside."""
+
+
+def test_damaged_files_are_taken_apart_or_refused_in_this_process(tmp_path: Path) -> None:
+    file, ended, lines = tmp_path / "damaged.tflite", Counter[str](), 0
+
+    def crashes(part: Path) -> bool:
+        return len(TFLiteOperators(part.read_bytes(), part.name).operators) > 0
+
+    for whole, damage, seed in DAMAGED:
+        file.write_bytes(damage(whole(), seed))
+        try:
+            assert first_crashing_operator(file, lambda part: True) is None
+            found = first_crashing_operator(file, crashes)
+        except DwsepError as error:
+            ended[type(error).__name__] += 1
+            lines += str(error).count("\n")
+        else:
+            ended["none" if found is None else "operator"] += 1
+    assert lines == 0
+    assert set(ended) <= {"none", "operator", "InvalidModel", "InvalidInput"}
+    assert ended["operator"] >= len(DAMAGED) // 5, ended
+    assert ended["InvalidModel"] >= len(DAMAGED) // 5, ended
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     file = tmp_path / "small.tflite"
@@ -221,11 +262,12 @@ def forged_run(file: Path, scenario: Any, result: Mapping[str, Any]) -> dict[str
         device.close()
 
 
+TOLD = {"state": {}, "device": {}, "harness_sha256": "0" * 64}
 OTHER, OWN = "a" * 64, hashlib.sha256(small_tflite()).hexdigest()
 
 
 def of(sha256: str) -> dict[str, Any]:
-    return {"model": {"sha256": sha256}, "valid": True, "measured": {}}
+    return {"model": {"sha256": sha256}, "valid": True, "measured": {}, **TOLD}
 
 
 def turns(*sha256: str) -> Interleaved:
@@ -269,8 +311,26 @@ def test_a_forged_result_of_another_file_is_refused(
 
 @pytest.mark.parametrize(
     ("scenario", "result"),
-    [(BRIEF, of(OWN)), (COLD, {"measured": {"child": of(OWN)}}), (BOTH, session(OWN, OWN))],
+    [(BRIEF, of(OWN)), (COLD, {**TOLD, "measured": {"child": of(OWN)}}), (BOTH, {**TOLD, **session(OWN, OWN)})],
     ids=named,
 )
 def test_a_result_of_the_files_that_were_sent_is_taken(file: Path, scenario: Any, result: Mapping[str, Any]) -> None:
     assert forged_run(file, scenario, result)["measured"] == result["measured"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"measured": [1]}, r"has \[1\] for 'measured', which must be an object"),
+        ({"state": None}, "has None for 'state', which must be an object"),
+        ({"device": "x" * 99}, "has 'x{59} for 'device', which must be an object"),
+        ({"harness_sha256": 7}, "has 7 for 'harness_sha256', which must be a string"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_result_that_lacks_what_every_result_tells_is_refused(file: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ProtocolError, match=rf"^the result of small\.tflite {said}; another program may"):
+        forged_run(file, BRIEF, {**of(OWN), **change})
+    lacking = {key: value for key, value in of(OWN).items() if key not in change}
+    with pytest.raises(ProtocolError, match=f"has nothing for '{next(iter(change))}'"):
+        forged_run(file, BRIEF, lacking)

@@ -28,8 +28,9 @@ from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.errors import EngineCrashed, EngineError, InvalidInput, InvalidModel, ProtocolError, UnknownName
 from dwsep_runtime.job import Job
 from dwsep_runtime.model_file import sha256_of
-from dwsep_runtime.scenarios import SingleStream
-from dwsep_runtime.spawn import RUNTIME_ENVIRONMENT, run_in_process, run_process
+from dwsep_runtime.protocol import ResultReader
+from dwsep_runtime.scenarios import ColdStart, ProfileOperators, SingleStream
+from dwsep_runtime.spawn import RUNTIME_ARGUMENTS, RUNTIME_ENVIRONMENT, run_in_process, run_process
 from tests.small_models import CLASSES, SIDE, small_onnx, small_tflite
 
 QUICK = SingleStream(min_samples=30, min_seconds=0.05, max_warmup_seconds=0.01)
@@ -360,3 +361,30 @@ def test_a_process_that_prints_nonsense_delivers_no_result(tmp_path: Path) -> No
             run_job(device, file, "tflite", QUICK, timeout=30)
     finally:
         device.close()
+
+
+WITHOUT_TEMPORARY_FOLDER = """
+import sys, tempfile
+tempfile._candidate_tempdir_list = lambda: ["/nowhere"]
+from dwsep_runtime.__main__ import leave, main
+leave(main(["-"]))
+"""
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [ColdStart((sys.executable, *RUNTIME_ARGUMENTS), 1), ProfileOperators(0.1)],
+    ids=lambda scenario: scenario.name,
+)
+def test_scenarios_that_write_files_need_no_temporary_folder(tmp_path: Path, scenario: Any) -> None:
+    file = tmp_path / "small.tflite"
+    file.write_bytes(small_tflite())
+    reader = ResultReader("run-1")
+    run_process(
+        [sys.executable, "-c", WITHOUT_TEMPORARY_FOLDER],
+        stdin=f"{json.dumps(job(file, 'tflite', scenario).to_json())}\n",
+        timeout=60,
+        on_line=reader.feed,
+    )
+    assert reader.result()["measured"]
+    assert list(tmp_path.iterdir()) == [file]

@@ -143,12 +143,42 @@ def broken(fed: Any) -> Any:
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_outputs_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     rows, outputs = kept(tmp_path, engine(same))
-    with pytest.raises(EngineError, match="outputs for image 1 are not finite numbers; they agree with nothing"):
+    with pytest.raises(
+        EngineError, match="values of output 'y' for image 1 are not finite numbers; they agree with no"
+    ):
         agreement(engine(broken), Agreement(rows, outputs))
-    rows, outputs = kept(tmp_path, engine(broken))
-    assert (outputs[0].minimum, outputs[0].maximum) == (None, None)
-    with pytest.raises(InvalidInput, match="reference's output 'y' has values that are not finite"):
-        agreement(engine(same), Agreement(rows, outputs))
+    with pytest.raises(EngineError, match="values of output 'y' for image 1 are not finite numbers; nothing can be"):
+        kept(tmp_path, engine(broken))
+
+
+LATE = 700
+"""An image of a later chunk, of which there are 256 images at most."""
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_in_a_later_chunk_is_found(tmp_path: Path, value: float) -> None:
+    rows = np.full((LATE + 50, 3), -1.0, np.float32)
+    rows[:, 0] = np.arange(len(rows))
+
+    def failing(fed: Any) -> Any:
+        return np.where(fed == LATE, value, fed)
+
+    with pytest.raises(EngineError, match=f"values of output 'b' for image {LATE} are not finite numbers; nothing"):
+        kept(tmp_path, engine(same, failing, names=("a", "b")), rows)
+    images, outputs = kept(tmp_path, engine(same), rows)
+    with pytest.raises(EngineError, match=f"values of output 'own' for image {LATE} are not finite numbers; they"):
+        agreement(engine(failing, names=("own",)), Agreement(images, outputs))
+    altered = np.load(outputs[0].path, mmap_mode="r+")
+    altered[LATE, 1] = value
+    altered.flush()
+    with pytest.raises(EngineError, match=f"reference's output 'y' for image {LATE} are not finite numbers; nothing"):
+        agreement(engine(same), Agreement(images, outputs))
+
+
+@pytest.mark.parametrize("bound", [None, float("nan"), float("inf"), "1", True])
+def test_bounds_of_a_reference_that_are_no_finite_numbers_are_refused(bound: Any) -> None:
+    with pytest.raises(InvalidInput, match="the bounds of kept output 'y' must be finite numbers, received"):
+        KeptOutput.from_json({**KEPT.to_json(), "name": "y", "maximum": bound})
 
 
 def test_a_reference_of_other_images_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dwsep_devices import Setup
 from dwsep_runtime.engines import EngineSettings, allocate_engine, load_engine
 from dwsep_runtime.errors import EngineError, InvalidInput, InvalidModel
 from dwsep_runtime.operators.onnx_chain import SHAPE, chain_model
@@ -19,7 +22,12 @@ from dwsep_runtime.operators.onnx_operators import Kernel, ONNXOperators
 from dwsep_runtime.operators.profile import profile_operators
 from dwsep_runtime.operators.rounds import MIN_ROUNDS, interleaved_rounds, median_estimate, on_one_core
 from dwsep_runtime.operators.summary import MeasuredOperator, sum_by_kind
-from dwsep_runtime.operators.tflite_operators import BUILTIN_OPERATORS, TFLiteOperators
+from dwsep_runtime.operators.tflite_operators import (
+    BUILTIN_OPERATORS,
+    SUBGRAPH_INPUTS,
+    SUBGRAPH_OUTPUTS,
+    TFLiteOperators,
+)
 from dwsep_runtime.operators.tflite_prefix import (
     first_crashing_operator,
     window_inputs,
@@ -29,6 +37,7 @@ from dwsep_runtime.operators.tflite_prefix import (
 )
 from dwsep_runtime.operators.tflite_profile import EMPTY, _blocks, _spans
 from dwsep_runtime.protobuf import fields, integers
+from edge_dwsep.crash import crashing_operator
 from edge_dwsep.operator_table import print_operators
 from tests.small_models import CLASSES, SIDE, small_onnx, small_tflite
 
@@ -258,10 +267,39 @@ def test_a_file_of_several_subgraphs_is_refused_in_one_line() -> None:
         TFLiteOperators(bytes(builder.Output()), "m.tflite")
 
 
-def test_a_file_that_names_tensors_it_does_not_have_is_refused() -> None:
-    content = tflite([("ABS", [0], [7])], [(1, 4)] * 2)
-    with pytest.raises(InvalidModel, match="cannot be taken apart into operators"):
-        TFLiteOperators(content, "m")
+@pytest.mark.parametrize(
+    ("operator", "said"),
+    [
+        (("ABS", [0], [7]), "the outputs of operator 0 name tensor 7 of 2"),
+        (("ABS", [0], [-1]), "the outputs of operator 0 name tensor -1 of 2"),
+        (("ABS", [2], [1]), "the inputs of operator 0 name tensor 2 of 2"),
+        (("ABS", [0, -2], [1]), "the inputs of operator 0 name tensor -2 of 2"),
+    ],
+)
+def test_a_file_whose_operators_name_tensors_it_does_not_have_is_refused(operator: Any, said: str) -> None:
+    with pytest.raises(InvalidModel, match=f"^m cannot be taken apart into operators: {said}; export it again$"):
+        TFLiteOperators(tflite([operator], [(1, 4)] * 2), "m")
+
+
+@pytest.mark.parametrize(("number", "said"), [(SUBGRAPH_INPUTS, "inputs"), (SUBGRAPH_OUTPUTS, "outputs")])
+@pytest.mark.parametrize("tensor", [2, 2**31 - 1, -1])
+def test_a_file_whose_ends_are_tensors_it_does_not_have_is_refused(number: int, said: str, tensor: int) -> None:
+    content = bytearray(tflite([("ABS", [0], [1])], [(1, 4)] * 2))
+    graph = TFLiteOperators(bytes(content), "m")
+    struct.pack_into("<i", content, graph.reader.vector(graph.subgraph, number, 4)[0], tensor)
+    with pytest.raises(InvalidModel, match=f"its {said} name tensor {tensor} of 2; export it again"):
+        TFLiteOperators(bytes(content), "m")
+
+
+@pytest.mark.parametrize("error", [IndexError("list index out of range"), OSError("no space left"), InvalidModel("m")])
+def test_a_search_for_a_crash_that_fails_tells_nothing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def failing(model: Path, crashes: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("edge_dwsep.crash.first_crashing_operator", failing)
+    artifact: Any = SimpleNamespace(format="tflite", file=Path("m.tflite"))
+    device: Any = None
+    assert crashing_operator(device, artifact, "tflite", Setup()) is None
 
 
 @pytest.mark.parametrize("culprit", range(5))

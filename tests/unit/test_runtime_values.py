@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +23,22 @@ from dwsep_runtime.golden import Golden
 from dwsep_runtime.job import Job
 from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.protocol import ResultReader, error_event
-from dwsep_runtime.scenarios import ColdStart, Interleaved, Offline, SingleStream, Sustained, Turns
+from dwsep_runtime.run import _have_temporary_folder
+from dwsep_runtime.scenarios import (
+    ColdStart,
+    FirstInference,
+    Interleaved,
+    Offline,
+    ProfileOperators,
+    SingleStream,
+    Sustained,
+    Turns,
+)
 
 FAST = EngineSettings(threads=4, batch=2, options={"xnnpack": "off"})
 TAKING_TURNS = {"job": Job("t", "m.tflite", "0" * 64, "tflite", Turns()).to_json(), "command": ["python3"]}
 GOLDEN = Golden((2, 3, 1), "3" * 64, ((0.5, 1.0), (2.0, -1.0)), "tflite 2.3.0")
-KEPT = (KeptOutput("y", (4, 4, 2), "y.npy", 0.0, 1.0), KeptOutput("z", (), "z.npy", None, None))
+KEPT = (KeptOutput("y", (4, 4, 2), "y.npy", 0.0, 1.0), KeptOutput("z", (), "z.npy", -2.0, 3))
 JOBS = [
     Job("a", "m.tflite", "0" * 64, "tflite", SingleStream(5, 1.0, 0.5, 0.02, 90.0), settings=FAST),
     Job("b", "m.onnx", "1" * 64, "onnxruntime", Accuracy("i.npy", "l.npy", Preprocessing(scale=(0.5,)), 1)),
@@ -70,11 +83,31 @@ def test_a_job_survives_json(job: Job) -> None:
         ({"settings": {"thread": 2}}, UnknownName, "did you mean 'threads'"),
         ({"conditions": {"pins": [1]}}, UnknownName, "did you mean 'pin'"),
         ({"memory_limit_bytes": 0}, InvalidInput, "memory_limit_bytes must be"),
+        ({"id": None}, InvalidInput, "job key 'id' must be a string, received None"),
+        ({"model": 7}, InvalidInput, "job key 'model' must be a string, received 7"),
+        ({"sha256": ["0"]}, InvalidInput, r"job key 'sha256' must be a string, received \['0'\]"),
+        ({"engine": {}}, InvalidInput, "job key 'engine' must be a string, received {}"),
+        ({"manifest_sha256": 0}, InvalidInput, "job key 'manifest_sha256' must be a string, received 0"),
+        ({"title": 1.5}, InvalidInput, "job key 'title' must be a string, received 1.5"),
+        ({"scenario": {"name": "cold-start", "command": "python3"}}, InvalidInput, "command must be a list of a progr"),
+        ({"scenario": {"name": "cold-start", "command": [1]}}, InvalidInput, r"command must be .*, received \[1\]"),
+        ({"scenario": {"name": "cold-start", "command": 7}}, InvalidInput, "command must be .*, received 7"),
     ],
 )
 def test_a_wrong_job_is_refused(change: dict[str, Any], error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         Job.from_json({**JOBS[0].to_json(), **change})
+
+
+SEEDED = [SingleStream(), Offline(), Sustained(), FirstInference(), ColdStart(("x",)), Turns(), ProfileOperators()]
+
+
+@pytest.mark.parametrize("scenario", SEEDED, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("seed", [-1, 0.5, 1.0, True, "3", None, 2**63])
+def test_a_seed_that_is_no_whole_number_is_refused(scenario: Any, seed: Any) -> None:
+    assert replace(scenario, seed=2**63 - 1).seed == 2**63 - 1
+    with pytest.raises(InvalidInput, match=f"seed must be a whole number between 0 and {2**63 - 1}, received {seed!r}"):
+        replace(scenario, seed=seed)
 
 
 @given(
@@ -140,6 +173,17 @@ def test_a_complete_run_delivers_its_result_and_keeps_other_lines_as_log() -> No
 
 
 @pytest.mark.parametrize(
+    "odd",
+    ["[" * 100_000, '{"job": "a", "event": []}', '{"job": "a", "event": {}}', '{"job": ["a"], "event": "end"}'],
+    ids=["nested", "list", "object", "list of jobs"],
+)
+def test_lines_that_look_like_events_are_kept_as_log(odd: str) -> None:
+    reader = read(odd, *lines(RESULT, END))
+    assert reader.result()["value"] == 7
+    assert reader.log == [odd]
+
+
+@pytest.mark.parametrize(
     "given",
     [
         [],
@@ -172,3 +216,16 @@ def test_unknown_names_keep_their_message_when_raised_again() -> None:
     original = UnknownName("engine", "lite", ["litert", "tflite"])
     with pytest.raises(UnknownName, match=str(original)[:30]):
         read(*lines(error_event("a", original))).result()
+
+
+@pytest.mark.parametrize("has_one", [True, False])
+def test_a_device_without_a_temporary_folder_takes_the_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_one: bool
+) -> None:
+    (tmp_path / "own").mkdir()
+    candidates = [str(tmp_path / "none"), *([str(tmp_path / "own")] if has_one else [])]
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: candidates)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    _have_temporary_folder(tmp_path / "m.tflite")
+    with tempfile.NamedTemporaryFile() as file:
+        assert Path(file.name).parent == (tmp_path / "own" if has_one else tmp_path)

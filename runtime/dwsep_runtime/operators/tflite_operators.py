@@ -14,7 +14,7 @@ from dwsep_runtime.errors import InvalidInput, InvalidModel
 from dwsep_runtime.flatbuffer import Flatbuffer
 
 # Field numbers of tables in schema.fbs (TensorFlow Lite, version 3).
-MODEL_OPERATOR_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS = 1, 2, 4
+MODEL_OPERATOR_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS, MODEL_SIGNATURES = 1, 2, 4, 7
 SUBGRAPH_TENSORS, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS, SUBGRAPH_OPERATORS = 0, 1, 2, 3
 TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME = 0, 1, 2, 3
 BUFFER_DATA, BUFFER_SIZE = 0, 2
@@ -131,6 +131,7 @@ class TFLiteOperators:
 
     Attributes:
         reader: of the content.
+        signatures: position of the first of its signatures, and their count.
         subgraph: position of the subgraph's table.
         tensors: all of the subgraph's.
         operators: in the order of execution.
@@ -158,6 +159,9 @@ class TFLiteOperators:
             self.tensors = [self._tensor(table, held) for table in reader.tables(self.subgraph, SUBGRAPH_TENSORS)]
             self.inputs = reader.integers(self.subgraph, SUBGRAPH_INPUTS)
             self.outputs = reader.integers(self.subgraph, SUBGRAPH_OUTPUTS)
+            self.signatures = reader.vector(self.model, MODEL_SIGNATURES, 4)
+            self._require_tensors("its inputs", self.inputs)
+            self._require_tensors("its outputs", self.outputs)
             self.operators = self._read_operators()
         except (struct.error, IndexError, ValueError) as error:
             raise InvalidModel(f"{title} cannot be taken apart into operators: {error}; export it again") from error
@@ -170,6 +174,12 @@ class TFLiteOperators:
     def largest_activation(self) -> int:
         """Bytes of the largest tensor that is no constant, four an element."""
         return 4 * max((_elements(tensor.shape) for tensor in self.tensors if not tensor.constant), default=0)
+
+    def _require_tensors(self, whose: str, tensors: Sequence[int], least: int = 0) -> None:
+        """Raise ValueError for a tensor that the file does not have; ``least`` is -1 where one may be absent."""
+        for tensor in tensors:
+            if not least <= tensor < len(self.tensors):
+                raise ValueError(f"{whose} name tensor {tensor} of {len(self.tensors)}")
 
     def _type(self, code: int) -> str:
         """Name of an operator code; files from before 2020 have it in the deprecated field alone."""
@@ -195,6 +205,8 @@ class TFLiteOperators:
             kind_of = self._types[self.reader.unsigned(table, OPERATOR_CODE)]
             inputs = self.reader.integers(table, OPERATOR_INPUTS)
             outputs = self.reader.integers(table, OPERATOR_OUTPUTS)
+            self._require_tensors(f"the inputs of operator {index}", inputs, -1)
+            self._require_tensors(f"the outputs of operator {index}", outputs)
             given = [tensor for tensor in inputs if tensor >= 0]
             constant = bool(given) and known.issuperset(given)
             if constant:

@@ -34,9 +34,6 @@ from dwsep_runtime.operators.tflite_operators import (
     TFLiteOperators,
 )
 
-MODEL_SIGNATURES = 7
-"""Field number of Model.signature_defs in schema.fbs."""
-
 HOLE_BYTES = 1 << 16
 """Constants of this size or more that a part does not use are left out as holes of the file (they read as zeros)."""
 
@@ -180,7 +177,7 @@ def _write_part(
         vector = struct.pack(f"<I{len(tensors)}i", len(tensors), *tensors)
         patches.append((end, vector))
         end += len(vector)
-    signatures, _ = reader.vector(graph.model, MODEL_SIGNATURES, 4)
+    signatures, _ = graph.signatures
     if signatures:
         patches.append((signatures - 4, struct.pack("<I", 0)))
     with path.open("wb") as file:
