@@ -50,7 +50,7 @@ engine_option = click.option(
     "--engine",
     "engines",
     multiple=True,
-    help="litert, tflite, tflite-runtime or onnxruntime; repeatable. [default: those installed]",
+    help="litert, tflite, tflite-runtime or onnxruntime; repeatable. [default: all for the format but tflite-runtime]",
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads of the engine."

@@ -62,9 +62,9 @@ def percentile_interval(processes: Sequence[NDArray[Any]], q: float) -> Optional
         q: percentile, 0-100.
 
     Returns:
-        Lower and upper bound around :func:`percentile` of all; None for fewer than 200 samples, and where a bound of a
-        percentile in a tail would lie beyond the smallest or largest of them; in the middle these are the bounds then. None,
-        too, for p95 and beyond where processes differ by more than the inferences of one of them do.
+        Lower and upper bound around :func:`percentile` of all. None for fewer than 200 samples; where a bound of a
+        percentile in a tail would lie beyond the smallest or largest of them (in the middle these are the bounds
+        then); and for p95 and beyond where processes differ by more than the inferences of one of them do.
     """
     import numpy as np
 
