@@ -120,7 +120,11 @@ def _run(
         stages: dict[str, Any] = {"main_at_ns": main_at_ns}
         memory: dict[str, Any] = {}
         say({"event": "phase", "phase": "load"})
-        engine, version = _ready(job, model, stages, memory)
+        try:
+            engine, version = _ready(job, model, stages, memory)
+        except DwsepError:
+            _require_content(job)  # the wrong file is the better reason
+            raise
         peak_is_ours = reset_peak()
         measured = _measure(_Running(job, engine, say, progress, lines), version)
         stages["done_at_ns"] = measured.pop("done_at_ns", time.monotonic_ns())
