@@ -24,11 +24,13 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from dwsep_runtime.errors import EngineCrashed, EngineError, OutOfMemory, ProtocolError, TimedOut
-from dwsep_runtime.job import Job
 from dwsep_runtime.protocol import ResultReader
+
+if TYPE_CHECKING:
+    from dwsep_runtime.job import Job
 
 RUNTIME_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUTF8": "1"}
 """Set for every process of the runtime: onnxruntime 1.29 and later starts a telemetry uploader at import otherwise."""

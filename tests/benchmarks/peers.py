@@ -26,7 +26,7 @@ from tests.benchmarks.networks import SIZES, networks
 
 ROUNDS = 60
 TURN_NS = 30e6
-LOADGEN_ROUNDS, LOADGEN_NS = 15, 1e9
+LOADGEN_ROUNDS, LOADGEN_NS = 40, 0.7e9
 
 
 def loaded(name: str, file: Path) -> Any:
