@@ -223,7 +223,7 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path: Path) -> None:
         (["-"], "{}", 1, "InvalidInput"),
         (["/nowhere/job.json"], "", 1, "InvalidInput"),
         (["-"], '{"schema_version": 2, "scenario": "x"}', 1, "InvalidInput"),
-        (["-"], json.dumps({**JOB, "model": 5}), 1, "EngineError"),
+        (["-"], json.dumps({**JOB, "model": 5}), 1, "InvalidInput"),
         (["-"], json.dumps({**JOB, "model": "/"}), 1, "InvalidModel"),
         ([], "", 2, None),
     ],
