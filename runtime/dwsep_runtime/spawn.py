@@ -131,7 +131,8 @@ def run_process(
         timer.cancel()
         _kill(process)
         process.wait()
-        reader.join(timeout=5)
+        if reader.ident is not None:  # an interruption may come before it is started
+            reader.join(timeout=5)
         for pipe in pipes:
             if pipe:
                 pipe.close()
