@@ -20,6 +20,7 @@ from dwsep_export.onnx_graph import onnx_facts, opset_of
 from dwsep_export.onnx_static import quantize_onnx
 from dwsep_export.output import json_text, staging_folder
 from dwsep_export.promises import require_promises
+from dwsep_export.quiet import interrupts_deferred
 from dwsep_export.recipe import Format, Recipe, Scheme
 from dwsep_export.runtime_versions import OldestRuntime, oldest_onnxruntime, oldest_tflite
 from dwsep_export.tflite_float import lower_to_tflite
@@ -140,8 +141,9 @@ class Lowering:
     @cached_property
     def onnx(self) -> onnx.ModelProto:
         """Float32 ONNX, folded."""
-        self._on_step("lower to ONNX")
-        return export_to_onnx(self._request.model)
+        with interrupts_deferred():
+            self._on_step("lower to ONNX")
+            return export_to_onnx(self._request.model)
 
     @cached_property
     def calibration_inputs(self) -> NDArray[np.float32]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["load_tensorflow", "quiet"]
+__all__ = ["interrupts_deferred", "load_tensorflow", "quiet"]
 
 import contextlib
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -45,6 +47,30 @@ def quiet() -> Iterator[None]:
                 os.close(original)
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
+
+
+@contextlib.contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Within it an interruption waits for the end.
+
+    Native modules that are being imported, and TensorFlow's tracing, die by SIGSEGV of one or swallow it.
+
+    Raises:
+        KeyboardInterrupt: at the end, if one came.
+    """
+    came: list[int] = []
+    kept = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.default_int_handler:
+                kept[number] = signal.signal(number, lambda received, frame: came.append(received))
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _flush() -> None:
