@@ -38,6 +38,8 @@ MILLISECOND = 1e6
 """In nanoseconds."""
 
 CONFIDENCE = 0.95
+HARDLY = 0.25
+"""Half-width of an interval, as a share of p50, that leaves open what variants differ by."""
 
 
 def percentile_figures(processes: Sequence[NDArray[Any]]) -> dict[str, Any]:
@@ -105,12 +107,15 @@ def doubts_of_all(results: Sequence[dict[str, Any]], settings: LatencySettings) 
             f"processes ran at two speeds: {fast / MILLISECOND:.3g} ms and, {100 * share:.0f} % of the inferences, "
             f"{slow / MILLISECOND:.3g} ms"
         )
+    known = relative_half_width(samples, 50)
+    if known is not None and known > HARDLY:
+        doubts.append(f"p50 is known within {100 * known:.0f} % only: times moved for as long as the run lasted")
     if settings.precision is not None:
         width = relative_half_width(samples, settings.percentile)
         if width is None or width >= settings.precision:
-            known = "not at all" if width is None else f"within {100 * width:.1f} %"
+            reached = "not at all" if width is None else f"within {100 * width:.1f} %"
             doubts.append(
-                f"p{settings.percentile:g} is known {known}, {100 * settings.precision:g} % was asked for; "
+                f"p{settings.percentile:g} is known {reached}, {100 * settings.precision:g} % was asked for; "
                 "give more --min-seconds or --processes"
             )
     return doubts

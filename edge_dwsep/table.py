@@ -185,5 +185,4 @@ def _agreement(run: Mapping[str, Any]) -> str:
 
 def _notes(run: Mapping[str, Any]) -> list[str]:
     failed = [f"failed: {run['error']}"] if run["status"] != "ok" else []
-    lacking = [f"{item['condition']}: {item['said']}" for item in run.get("conditions") or () if not item["done"]]
-    return [*failed, *lacking, *run["warnings"]]
+    return [*failed, *run["warnings"]]

@@ -6,6 +6,7 @@ __all__ = ["interleaved", "quickest_core"]
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,10 +72,21 @@ def interleaved(scenario: Interleaved, on_progress: Callable[[int, int], None], 
                 one["result"] = child.result()
                 one["result"]["measured"].pop("samples_ns", None)
                 one["launches"].append({"turns_ns": encode_array(np.stack(own))})
-                for key in ("doubts", "invalid"):
-                    one[key] += [sentence for sentence in one["result"][key] if sentence not in one[key]]
+                one["doubts"] += one["result"]["doubts"]
+                one["invalid"] += one["result"]["invalid"]
+    for one in told:
+        one["doubts"] = _by_kind(one["doubts"], scenario.launches)
+        one["invalid"] = _by_kind(one["invalid"], scenario.launches)
     on_progress(scenario.launches, scenario.launches)
     return {"core": core, "states": states, "rounds": rounds, "contenders": told}
+
+
+def _by_kind(sentences: Sequence[str], launches: int) -> list[str]:
+    """One sentence for those that differ by their numbers alone, with the count of launches that said so."""
+    kinds: dict[str, list[str]] = {}
+    for sentence in sentences:
+        kinds.setdefault(re.sub(r"[0-9.]+", "#", sentence), []).append(sentence)
+    return [f"{same[0]} (so or alike in {len(same)} of {launches} launches)" for same in kinds.values()]
 
 
 def _warmed_up(child: Child) -> int:

@@ -272,8 +272,9 @@ def _of_others(seen: Circumstances) -> Iterator[_Finding]:
     load = seen.before.get("load_1min")
     if load is not None and load > BUSY * seen.cores:
         yield _Finding(f"the device was busy (load {load:g} on {seen.cores} cores): latency is not to be trusted")
-    if seen.threads > seen.cores:
-        yield _Finding(f"more threads ({seen.threads}) than cores ({seen.cores})")
+    own = len(_pinned(seen)) or seen.cores
+    if seen.threads > own:
+        yield _Finding(f"more threads ({seen.threads}) than cores ({own})")
     switches = seen.involuntary_switches or 0
     if switches >= MIN_SWITCHES and switches > SWITCHES_A_SECOND * seen.timed_seconds > 0:
         rate = switches / seen.timed_seconds

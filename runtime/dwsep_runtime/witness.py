@@ -45,7 +45,6 @@ def judged(job: Job, result: dict[str, Any], cores: int) -> dict[str, list[str]]
         cores: that the process might use.
     """
     measured, state = result["measured"], result["state"]
-    pin = job.conditions.pin
     if "samples_ns" not in measured:
         around = Circumstances(
             cores=cores,
@@ -61,7 +60,7 @@ def judged(job: Job, result: dict[str, Any], cores: int) -> dict[str, list[str]]
         samples=decode_array(measured["samples_ns"]),
         min_samples=_inferences_asked_for(job, measured),
         threads=job.settings.threads,
-        cores=cores if pin is None else min(cores, len(pin)),
+        cores=cores,
         throttling_is_sought=job.scenario.name == "sustained",
         before=state["before"],
         during=measured["states"],
