@@ -12,6 +12,7 @@ DwsepError                      root: its message is one line fit for a user
 │       └── TimedOut            it took too long and was ended
 ├── PreprocessingDrift          images are prepared otherwise than when the model was exported
 └── ProtocolError               output of a run that is not the protocol
+    └── OutputTooLong           more output than a run can have to say
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = [
     "InvalidModel",
     "NotAClassifier",
     "OutOfMemory",
+    "OutputTooLong",
     "PreprocessingDrift",
     "ProtocolError",
     "TimedOut",
@@ -88,3 +90,7 @@ class TimedOut(EngineCrashed):
 
 class ProtocolError(DwsepError):
     """Output of a run that is not the protocol and so cannot be taken for a result."""
+
+
+class OutputTooLong(ProtocolError):
+    """A run printed more than it can have to say, and was ended."""

@@ -24,9 +24,9 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import IO, TYPE_CHECKING, Any, Callable, Optional
 
-from dwsep_runtime.errors import EngineCrashed, EngineError, OutOfMemory, ProtocolError, TimedOut
+from dwsep_runtime.errors import EngineCrashed, EngineError, OutOfMemory, OutputTooLong, ProtocolError, TimedOut
 from dwsep_runtime.protocol import ResultReader
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ RUNTIME_ARGUMENTS = ("-c", START)
 """Arguments of a Python interpreter to run the job on standard input, no module taken from the working folder."""
 
 ERROR_LINES = 200
+
+MOST_OUTPUT = 1 << 30
+"""Characters that a command may print; an hour's samples have some ten million."""
 
 WANT_OF_MEMORY = re.compile(
     r"bad_alloc|MemoryError|more memory than its limit or|[Mm]emory allocation|[Aa]llocate (?:aligned )?memory|"
@@ -97,6 +100,8 @@ def run_process(
     environment: Optional[Mapping[str, str]] = None,
     on_line: Callable[[str], None] = lambda line: None,
     process: Optional[subprocess.Popen[str]] = None,
+    most_output: int = MOST_OUTPUT,
+    longest_line: int = MOST_OUTPUT,
 ) -> Completed:
     """Run a command to its end, in a session of its own, and end it if it takes too long or the caller is interrupted.
 
@@ -107,6 +112,11 @@ def run_process(
         environment: added to this process's.
         on_line: called with each line of standard output.
         process: the command if it was started already, by :func:`start_process`.
+        most_output: characters of standard output after which it is ended.
+        longest_line: characters of one line after which it is ended.
+
+    Raises:
+        OutputTooLong: it printed more than it may.
     """
     process = process or start_process(command, environment)
     pipes = (process.stdin, process.stdout, process.stderr)
@@ -124,8 +134,8 @@ def run_process(
         timer.start()
         reader.start()
         _send(process.stdin, stdin)
-        for line in process.stdout or ():
-            on_line(line)
+        if process.stdout is not None:
+            _read(process.stdout, on_line, most_output, longest_line)
         process.wait()
     finally:
         timer.cancel()
@@ -224,6 +234,17 @@ def _send(pipe: Any, text: str) -> None:
         pipe.close()
     except BrokenPipeError:  # the process ended before it read its job; its exit code tells more
         pass
+
+
+def _read(pipe: IO[str], on_line: Callable[[str], None], most_output: int, longest_line: int) -> None:
+    """Take lines until the output ends or becomes more than a run can have to say."""
+    taken = 0
+    while line := pipe.readline(longest_line):
+        taken += len(line)
+        if taken > most_output or (len(line) >= longest_line and not line.endswith("\n")):
+            what = f"a line of more than {longest_line / 1e6:,.0f}" if taken <= most_output else f"{taken / 1e6:,.0f}"
+            raise OutputTooLong(f"the run printed {what} million characters and was ended; no result can be told from it")
+        on_line(line)
 
 
 def _drain(pipe: Any, lines: list[str]) -> None:
