@@ -1,25 +1,62 @@
-"""The devices by name."""
+"""A device by its name, whatever leads to it."""
 
 from __future__ import annotations
 
-__all__ = ["DEVICES", "open_device"]
+__all__ = ["open_device"]
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from dwsep_devices.device import Device
 from dwsep_devices.local import LocalDevice
-from dwsep_runtime.errors import UnknownName
 
-DEVICES: dict[str, Callable[[], Device]] = {"local": LocalDevice}
+if TYPE_CHECKING:
+    from dwsep_devices.inventory import KnownDevice
+    from dwsep_devices.profile import Profile
+    from dwsep_devices.transport import Transport
 
 
 def open_device(name: str) -> Device:
     """Open a device; the caller closes it.
 
     Raises:
-        UnknownName: no device has that name.
+        UnknownDevice: no device has that name.
+        InvalidInput: what is kept of it is not accepted.
         DeviceError: it cannot be reached.
     """
-    if name not in DEVICES:
-        raise UnknownName("device", name, DEVICES)
-    return DEVICES[name]()
+    if name == "local":  # most runs are on this machine, and need nothing of the rest
+        return LocalDevice()
+    from dwsep_devices.inventory import load_device, profile_of
+    from dwsep_devices.remote import RemoteDevice
+
+    known = load_device(name)
+    profile = profile_of(known)
+    return RemoteDevice(transport_to(known, profile), profile)
+
+
+def transport_to(known: KnownDevice, profile: Profile) -> Transport:
+    """What leads to a device that is not this machine.
+
+    Raises:
+        DeviceError: it is a machine of the lab and not up, or this host lacks a program.
+    """
+    host, serial, options, server_port = known.host, known.serial, ssh_options(known), None
+    if profile.lab:
+        from dwsep_devices import lab
+
+        connection = lab.connection(profile.lab)
+        host, serial, server_port = connection.host, connection.serial, connection.adb_port
+        options = connection.ssh_options
+    if profile.transport == "adb":
+        from dwsep_devices.adb import AdbTransport
+
+        return AdbTransport(known.name, serial, server_port)
+    from dwsep_devices.ssh import SshTransport
+
+    return SshTransport(known.name, host, options)
+
+
+def ssh_options(known: KnownDevice) -> tuple[str, ...]:
+    """Arguments of the ssh client that lead to a device of the user's."""
+    port = ("-p", str(known.port)) if known.port else ()
+    identity = ("-i", known.identity) if known.identity else ()
+    return (*known.options, *port, *identity)
