@@ -1,4 +1,4 @@
-"""Wheels for a device, found and fetched on this host by pip and kept in its cache, each checked by its hash at each use.
+"""Wheels for a device, fetched on this host by pip and kept in its cache, each checked by its hash at every use.
 
 Which wheels answer a request is noted in a lock file, so that the same request gets the same files next time, also
 without a network.
@@ -18,7 +18,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dwsep_devices.cache import cache_folder, locked
@@ -187,13 +187,10 @@ def _fetched(wanted: Sequence[list[str]], target: _Target, lock: Path) -> list[W
     try:
         _download_best(choices, target, part)
         found = {wheel.name: wheel for wheel in (_of_file(file) for file in sorted(part.glob("*.whl")))}
-        wheels = []
-        for choice in wanted:
-            wheel = found[_normal(_name(choice[0]))]
-            kept = lock.parent / wheel.sha256 / wheel.path.name
-            kept.parent.mkdir(exist_ok=True)
-            wheel.path.replace(kept)
-            wheels.append(Wheel(wheel.name, wheel.version, kept, wheel.sha256))
+        names = [_normal(_name(choice[0])) for choice in wanted]
+        if not set(names) <= set(found):
+            raise PermanentDeviceError(f"pip downloaded {', '.join(found)} for {', '.join(names)}")
+        wheels = [_kept(found[name], lock.parent) for name in names]
         entries = [
             {"name": wheel.name, "version": wheel.version, "file": wheel.path.name, "sha256": wheel.sha256}
             for wheel in wheels
@@ -201,11 +198,17 @@ def _fetched(wanted: Sequence[list[str]], target: _Target, lock: Path) -> list[W
         written = part / "lock.json"
         written.write_text(json.dumps(entries, indent=1), "utf-8")
         written.replace(lock)
-    except KeyError as error:
-        raise PermanentDeviceError(f"pip downloaded no wheel of {error}; it downloaded {', '.join(found)}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return wheels
+
+
+def _kept(wheel: Wheel, folder: Path) -> Wheel:
+    """A wheel at the place where it stays."""
+    place = folder / wheel.sha256 / wheel.path.name
+    place.parent.mkdir(exist_ok=True)
+    wheel.path.replace(place)
+    return replace(wheel, path=place)
 
 
 def _of_file(file: Path) -> Wheel:
@@ -249,7 +252,7 @@ def _elsewhere(requirement: str, target: _Target) -> str:
         versions = []
         for python in PYTHONS:
             other = _Target(python, target.machine, glibc)
-            options = ("--dry-run", "--ignore-installed", "--target", os.devnull)
+            options = ("--dry-run", "--ignore-installed", "--target", str(cache_folder() / "none"))
             with contextlib.suppress(DeviceError):
                 _pip("install", *options, *other.options(), requirement, what=requirement, of=other)
                 versions.append(f"{python[0]}.{python[1]}")
