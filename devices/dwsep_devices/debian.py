@@ -1,0 +1,380 @@
+"""Debian packages of any suite and architecture, fetched by the host's own apt without touching the host's system.
+
+Each pair of suite and architecture has an apt root of its own in the user's cache folder: sources, lists, status and
+downloads. The mirror and its key are those of the host's own sources, so a company's mirror and proxy serve here too;
+apt checks every list by its signature and every package by its hash. What was fetched once is found again without apt
+and without a network.
+"""
+
+from __future__ import annotations
+
+__all__ = ["MIRROR_VARIABLE", "Package", "fetch", "manifest", "require_programs", "unpack"]
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import urllib.parse
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dwsep_devices.environments import cache_folder
+from dwsep_devices.errors import DeviceError, HostLacks, PermanentDeviceError, TransientDeviceError
+from dwsep_runtime.spawn import Completed, run_process
+
+MIRROR_VARIABLE = "EDGE_DWSEP_DEBIAN_MIRROR"
+"""Environment variable with the address of a Debian mirror, for hosts whose apt has no Debian of its own."""
+
+APT_SECONDS = 600.0
+UNPACK_SECONDS = 120.0
+
+KEYRINGS = ("debian-archive-keyring.pgp", "debian-archive-keyring.gpg")
+"""Names under /usr/share/keyrings, the newer first; both are of the package debian-archive-keyring."""
+
+PROGRAMS = {"apt-get": "apt", "dpkg-deb": "dpkg"}
+
+SAFE = re.compile(r"[a-z0-9][a-z0-9+.\-]*")
+"""What names of packages, suites and architectures consist of (Debian Policy 5.6.7)."""
+
+CONFIGURATION = """\
+#clear APT::Architectures;
+#clear APT::NeverAutoRemove;
+#clear APT::Update;
+#clear DPkg;
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
+APT::Install-Recommends "false";
+APT::Sandbox::User "";
+Dir::State "{root}";
+Dir::State::status "{root}/status";
+Dir::State::lists "{root}/lists";
+Dir::Cache "{root}/cache";
+Dir::Etc::sourcelist "{root}/debian.sources";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+"""
+"""Read after the host's own configuration, whose proxies and certificates stay; its hooks, meant for its system, go."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of Debian on this host.
+
+    Attributes:
+        name: without architecture.
+        version: as Debian writes it.
+        path: of the .deb file.
+        sha256: of that file.
+    """
+
+    name: str
+    version: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Where packages come from: an address, and the keyring that its lists are signed with ("" for apt's own keys)."""
+
+    address: str
+    keyring: str
+
+
+def fetch(
+    packages: Sequence[str], *, suite: str, architecture: str, closure: bool = False, refresh: bool = False
+) -> list[Package]:
+    """Packages of a suite, fetched unless they are here.
+
+    Args:
+        packages: names.
+        suite: code name, such as "bookworm".
+        architecture: Debian's name of it, such as "arm64".
+        closure: whether to add what they depend on.
+        refresh: whether to look for newer versions of what is here.
+
+    Returns:
+        The packages in the order of their names.
+
+    Raises:
+        HostLacks: this host has no apt, or no source of Debian packages.
+        TransientDeviceError: the mirror cannot be reached.
+        PermanentDeviceError: the suite has no such package, or the cache folder cannot be written.
+    """
+    for word in (suite, architecture, *packages):
+        if not SAFE.fullmatch(word):
+            raise PermanentDeviceError(
+                f"local: {word!r} is no name of a Debian package, suite or architecture; "
+                "they consist of small letters, digits and +.-"
+            )
+    root = cache_folder() / "debian" / f"{suite}-{architecture}"
+    key = " ".join(["closure" if closure else "alone", *sorted(set(packages))])
+    found = None if refresh else _known(root, key)
+    if found is not None:
+        return found
+    require_programs(PROGRAMS, "to fetch Debian packages")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root / "lock"):
+            found = None if refresh else _known(root, key)  # another process may have been faster
+            return _fetched(root, key, suite, architecture, refresh=refresh) if found is None else found
+    except OSError as error:
+        raise PermanentDeviceError(
+            f"local: {root} cannot be used: {error.strerror}; free it or set XDG_CACHE_HOME"
+        ) from (error)
+
+
+def unpack(package: Package, folder: Path) -> None:
+    """Lay the files of a package below a folder.
+
+    Raises:
+        PermanentDeviceError: the package is damaged, or the folder cannot be written.
+    """
+    done = _run(["dpkg-deb", "-x", str(package.path), str(folder)], UNPACK_SECONDS)
+    if done.returncode:
+        raise PermanentDeviceError(f"local: {package.path} could not be unpacked in {folder}: {_last(done)}")
+
+
+def manifest(packages: Sequence[Package]) -> list[dict[str, str]]:
+    """What packages something was made of, for its record: name, version and sha256 of each."""
+    return [{"name": one.name, "version": one.version, "sha256": one.sha256} for one in packages]
+
+
+def require_programs(programs: Mapping[str, str], purpose: str) -> None:
+    """Make sure that programs are installed.
+
+    Args:
+        programs: names of programs and of the Debian packages that have them.
+        purpose: what for, such as "to fetch Debian packages".
+
+    Raises:
+        HostLacks: one is not; the message has the command that installs all that are missing.
+    """
+    missing = [program for program in programs if shutil.which(program) is None]
+    if not missing:
+        return
+    if shutil.which("apt-get") is None:
+        raise HostLacks(
+            f"local: {', '.join(missing)} is needed {purpose} and is not installed; this works on Debian, Ubuntu and "
+            "their kin, and elsewhere where apt and dpkg are installed"
+        )
+    wanted = " ".join(sorted({programs[program] for program in missing}))
+    raise HostLacks(
+        f"local: {', '.join(missing)} is needed {purpose} and is not installed; "
+        f"install it with: apt-get install --no-install-recommends {wanted}"
+    )
+
+
+def _known(root: Path, key: str) -> list[Package] | None:
+    """What an earlier call of the same key fetched, if all of it is still here."""
+    try:
+        records = json.loads((root / "fetched.json").read_text())[key]
+        found = [Package(one["name"], one["version"], root / one["file"], one["sha256"]) for one in records]
+        whole = all(one.path.stat().st_size == record["bytes"] for one, record in zip(found, records, strict=True))
+    except (OSError, ValueError, KeyError, TypeError):  # never fetched, or damaged
+        return None
+    return found if whole else None
+
+
+def _fetched(root: Path, key: str, suite: str, architecture: str, *, refresh: bool) -> list[Package]:
+    mirror = _mirror()
+    _configure(root, mirror, suite, architecture)
+    kind, *names = key.split()
+    fresh = refresh or not any((root / "lists").glob("*_Packages*"))
+    if fresh:
+        _update(root, suite, mirror)
+    try:
+        records = _download(root, kind, names)
+    except DeviceError:
+        if fresh:
+            raise
+        _update(root, suite, mirror)  # the lists were old: a package is newer, or came later
+        records = _download(root, kind, names)
+    index = root / "fetched.json"
+    try:
+        known = json.loads(index.read_text())
+    except (OSError, ValueError):
+        known = {}
+    part = root / "fetched.json.part"
+    part.write_text(json.dumps({**known, key: records}))
+    part.replace(index)
+    return [Package(one["name"], one["version"], root / one["file"], one["sha256"]) for one in records]
+
+
+def _configure(root: Path, mirror: Mirror, suite: str, architecture: str) -> None:
+    for folder in ("lists/partial", "cache/archives/partial", "archives"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "status").write_text("")
+    (root / "apt.conf").write_text(CONFIGURATION.format(architecture=architecture, root=root))
+    fields = {
+        "Types": "deb",
+        "URIs": mirror.address,
+        "Suites": suite,
+        "Components": "main",
+        "Architectures": architecture,
+        "Targets": "Packages",
+        "Languages": "none",
+        "PDiffs": "no",
+        "Signed-By": mirror.keyring,
+    }
+    (root / "debian.sources").write_text("".join(f"{name}: {value}\n" for name, value in fields.items() if value))
+
+
+def _update(root: Path, suite: str, mirror: Mirror) -> None:
+    done = _run(["apt-get", "-c", str(root / "apt.conf"), "-q", "-o", "APT::Update::Error-Mode=any", "update"])
+    if done.returncode:
+        raise TransientDeviceError(
+            f"local: the list of Debian {suite} could not be fetched from {mirror.address}: {_last(done)}; "
+            "try again when this machine is connected"
+        )
+
+
+def _download(root: Path, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Fetch what is not yet in the root's archives; a record of each package, with the path of its file in the root."""
+    apt = ["apt-get", "-c", str(root / "apt.conf"), "-q", "-q"]
+    lines: list[str] = []
+    ask = ["install", "--assume-yes"] if kind == "closure" else ["download"]
+    asked = _run([*apt, "--print-uris", *ask, *names], on_line=lines.append)
+    files = uris(lines)
+    if asked.returncode or not files:
+        raise PermanentDeviceError(f"local: Debian packages {' '.join(names)} were not found: {_last(asked)}")
+    here = {path.name: path.stat().st_size for path in (root / "archives").iterdir()}
+    missing = [file for file, size in files.items() if here.get(file) != size]
+    if missing:
+        part = root / f"part-{uuid.uuid4().hex}"
+        part.mkdir()
+        try:
+            wanted = ["=".join(named(file)) for file in missing]
+            done = _run([*apt, "-o", "Acquire::Retries=3", "download", *wanted], cwd=part)
+            if done.returncode:
+                raise TransientDeviceError(f"local: Debian packages could not be fetched: {_last(done)}; try again")
+            for file in missing:
+                (part / file).replace(root / "archives" / file)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return [_record(root, file) for file in sorted(files)]
+
+
+def _record(root: Path, file: str) -> dict[str, Any]:
+    content = (root / "archives" / file).read_bytes()
+    name, version = named(file)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return {"name": name, "version": version, "file": f"archives/{file}", "bytes": len(content), "sha256": sha256}
+
+
+def uris(lines: Sequence[str]) -> dict[str, int]:
+    """Names and bytes of the files that apt would fetch, out of what it prints with --print-uris.
+
+    >>> uris(["'http://mirror/pool/libc6_2.41%2bdeb13u5_arm64.deb' libc6_2.41+deb13u5_arm64.deb 2488872 MD5Sum:1e84"])
+    {'libc6_2.41+deb13u5_arm64.deb': 2488872}
+    """
+    found = (re.match(r"'[^']+' (\S+\.deb) (\d+) ", line) for line in lines)
+    return {match.group(1): int(match.group(2)) for match in found if match}
+
+
+def named(file: str) -> tuple[str, str]:
+    """Name and version of a package, by the name of its file.
+
+    >>> named("android-liblog_1%3a34.0.5-12_arm64.deb")
+    ('android-liblog', '1:34.0.5-12')
+    """
+    name, version, _ = file.split("_")
+    return name, urllib.parse.unquote(version)
+
+
+def _mirror() -> Mirror:
+    given = os.environ.get(MIRROR_VARIABLE, "")
+    if given:
+        return Mirror(given, _debian_keyring())
+    lines: list[str] = []
+    _run(["apt-get", "indextargets", "--format", TARGET_FORMAT], on_line=lines.append)
+    found = mirror_of(lines, _release())
+    if found is None:
+        raise HostLacks(
+            f"local: the apt sources of this machine have no Debian; set {MIRROR_VARIABLE} to the address of a Debian "
+            "mirror and install the package debian-archive-keyring"
+        )
+    address, source = found
+    return Mirror(address, _signed_by(source) or _debian_keyring())
+
+
+TARGET_FORMAT = "$(CREATED_BY)|$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)|$(SOURCESENTRY)"
+
+
+def mirror_of(targets: Sequence[str], release: Mapping[str, str]) -> tuple[str, str] | None:
+    """Address of a Debian mirror among apt's targets, and the entry of the sources that names it.
+
+    Args:
+        targets: lines in the form of ``TARGET_FORMAT``; a field that apt does not know stays as it is written there.
+        release: of this system (os-release), which tells a mirror whose lists were never fetched.
+    """
+    codename = release.get("VERSION_CODENAME", "")
+    for line in targets:
+        created_by, origin, label, component, suite, address, source = (line.strip().split("|") + [""] * 7)[:7]
+        if created_by != "Packages" or component != "main":
+            continue
+        unknown = origin in {"", "$(ORIGIN)"}
+        if (origin, label) == ("Debian", "Debian") or (unknown and release.get("ID") == "debian" and suite == codename):
+            return address, source
+    return None
+
+
+def _release() -> dict[str, str]:
+    with contextlib.suppress(OSError):
+        lines = Path("/etc/os-release").read_text().splitlines()
+        return {name: value.strip('"') for name, _, value in (line.partition("=") for line in lines)}
+    return {}
+
+
+def _signed_by(source: str) -> str:
+    """The keyring file that an entry of the sources, such as "/etc/apt/sources.list:3", names; "" if it names none."""
+    path, _, number = source.rpartition(":")
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        text = Path(path).read_text()
+        entry = text.splitlines()[int(number) - 1]
+        if path.endswith(".sources"):
+            entry = [part for part in re.split(r"\n\s*\n", text) if re.search(r"(?m)^\w", part)][int(number) - 1]
+        found = re.search(r"(?mi)^Signed-By:[ \t]*(/\S+)|\bsigned-by=(/[^\]\s]+)", entry)
+        if found:
+            return found.group(1) or found.group(2)
+    return ""
+
+
+def _debian_keyring() -> str:
+    paths = [Path("/usr/share/keyrings") / name for name in KEYRINGS]
+    return next((str(path) for path in paths if path.exists()), "")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that ends with this process, however it ends."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _run(
+    command: Sequence[str],
+    timeout: float = APT_SECONDS,
+    *,
+    cwd: Path | None = None,
+    on_line: Callable[[str], None] = lambda line: None,
+) -> Completed:
+    started = [*command] if cwd is None else ["env", f"--chdir={cwd}", *command]
+    done = run_process(started, timeout=timeout, environment={"LC_ALL": "C.UTF-8"}, on_line=on_line)
+    if done.timed_out:
+        raise TransientDeviceError(f"local: {command[0]} took longer than {timeout:.0f} s; try again")
+    return done
+
+
+def _last(completed: Completed) -> str:
+    said = [line.strip() for line in completed.errors if line.strip()]
+    told = [line for line in said if line.startswith("E: ")] or said or ["it gave no reason"]
+    return told[0].removeprefix("E: ")
