@@ -63,7 +63,7 @@ class Evaluation:
 def engines_of(artifact: Artifact, wanted: Sequence[str]) -> list[str]:
     """Engines to run an artifact with: those wanted that run its format.
 
-    If none is wanted, all that run it in the runtime's own environment.
+    If none is wanted, all that run it without being asked for.
 
     Raises:
         UnknownName: no engine has a wanted name.
@@ -73,7 +73,7 @@ def engines_of(artifact: Artifact, wanted: Sequence[str]) -> list[str]:
         if name not in ENGINES:
             raise UnknownName("engine", name, ENGINES)
     able = [name for name, kind in ENGINES.items() if kind.format == artifact.format]
-    chosen = [name for name in able if name in wanted or not (wanted or ENGINES[name].environment)]
+    chosen = [name for name in able if name in wanted or (ENGINES[name].default and not wanted)]
     if not chosen:
         raise InvalidInput(
             f"{artifact.file.name} is .{artifact.format}, which {', '.join(wanted)} does not run; "

@@ -1,7 +1,7 @@
-"""Environments of packages on this machine, for engines that cannot live in the runtime's own.
+"""The environments of packages that engines run in, and how one is made on this machine.
 
-An environment lies in the user's cache folder, named by a hash of what makes it up. pip makes it when it is first asked
-for; it is built beside its place and renamed into it, so it is whole or absent.
+One that cannot live in this toolchain's own lies in the user's cache folder, named by a hash of what makes it up. pip
+makes it when it is first asked for; it is built beside its place and renamed into it, so it is whole or absent.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 __all__ = ["ENVIRONMENTS", "EnvironmentKind", "cache_folder", "environment_command", "is_met_here", "provision"]
 
 import contextlib
-import fcntl
 import hashlib
 import importlib.metadata
-import os
 import platform
 import shutil
 import sys
@@ -22,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dwsep_runtime
+from dwsep_devices.cache import cache_folder, locked
 from dwsep_devices.errors import DeviceError, PermanentDeviceError, TransientDeviceError
+from dwsep_devices.pip import PIP_ENVIRONMENT, PIP_OPTIONS, pip_failure
 from dwsep_runtime.errors import UnknownName
 from dwsep_runtime.harness import harness_sha256
 from dwsep_runtime.spawn import RUNTIME_ARGUMENTS, Completed, run_process
@@ -30,27 +30,24 @@ from dwsep_runtime.spawn import RUNTIME_ARGUMENTS, Completed, run_process
 PROBE_SECONDS = 60.0
 BUILD_SECONDS = 900.0
 
-PIP_OPTIONS = ("--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet")
-OFF = ("CONSTRAINT", "BUILD_CONSTRAINT", "DRY_RUN", "NO_BINARY", "PREFIX", "PYTHON", "REQUIREMENT", "ROOT", "TARGET")
-PIP_ENVIRONMENT = {f"PIP_{name}": "" for name in (*OFF, "USER")}
-"""Settings of the user's pip that would put other packages into the environment, or put them elsewhere; the rest
-(index, proxy, certificates) holds."""
-
 
 @dataclass(frozen=True)
 class EnvironmentKind:
     """What an environment is made of.
 
     Attributes:
-        requirements: every package that is installed, each ``name==version``.
-        pythons: versions of Python that all of them have wheels for, the preferred one first.
+        requirements: every package that is installed, as :func:`dwsep_devices.wheels.fetch` takes them.
+        pythons: versions of Python that all of them have wheels for, the preferred one first; empty where that is left
+            to the package index, and where this toolchain itself depends on them, so that its own Python has them.
     """
 
     requirements: tuple[str, ...]
-    pythons: tuple[tuple[int, int], ...]
+    pythons: tuple[tuple[int, int], ...] = ()
 
 
 ENVIRONMENTS: dict[str, EnvironmentKind] = {
+    "litert": EnvironmentKind(("ai-edge-litert", "numpy")),
+    "onnxruntime": EnvironmentKind(("numpy", "onnxruntime")),
     "tflite-runtime": EnvironmentKind(("numpy==1.26.4", "tflite-runtime==2.14.0"), ((3, 11), (3, 10), (3, 9))),
 }
 """The environments by the names that ``dwsep_runtime.engines.ENGINES`` uses."""
@@ -73,19 +70,21 @@ def environment_command(name: str) -> list[str]:
 def is_met_here(name: str) -> bool:
     """Whether the packages of an environment are installed in the one that this process runs in.
 
-    A package counts in any release of the same major version. Nothing is imported to find out.
+    Those that this toolchain depends on are. Of others, a package counts in any release of the same major version.
+    Nothing is imported to find out.
 
     Raises:
         UnknownName: no environment has that name.
     """
-    return all(_is_installed(requirement) for requirement in _kind(name).requirements)
+    kind = _kind(name)
+    return not kind.pythons or all(_is_installed(requirement) for requirement in kind.requirements)
 
 
 def provision(name: str) -> Path:
     """Make an environment on this machine, unless it is there.
 
     Returns:
-        Its Python.
+        Its Python; this one for packages that this toolchain depends on.
 
     Raises:
         UnknownName: no environment has that name.
@@ -93,6 +92,8 @@ def provision(name: str) -> Path:
         PermanentDeviceError: no suitable Python is installed here, or the environment could not be made.
     """
     kind = _kind(name)
+    if not kind.pythons:
+        return Path(sys.executable)
     candidates = list(_candidates(kind))
     for _, version in candidates:
         made = _python_of(_folder(kind, version))
@@ -107,20 +108,6 @@ def provision(name: str) -> Path:
         f"this is Python {platform.python_version()}, and the PATH has no other that does; install one "
         f"(Debian: python{wanted[0]}-venv)"
     )
-
-
-def cache_folder() -> Path:
-    """Where this toolchain may keep what it can make again (XDG Base Directory Specification 0.8).
-
-    Raises:
-        PermanentDeviceError: the user has no home.
-    """
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
-    except RuntimeError as error:
-        raise PermanentDeviceError("local: there is no home folder to keep a cache in; set XDG_CACHE_HOME") from error
-    return base / "edge-dwsep"
 
 
 def _kind(name: str) -> EnvironmentKind:
@@ -169,7 +156,7 @@ def _built(name: str, kind: EnvironmentKind, python: str, folder: Path) -> Path:
     part = folder.with_name(f"{folder.name}.part")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(f"{folder.name}.lock")):
+        with locked(folder.with_name(f"{folder.name}.lock")):
             if not _python_of(folder).exists():
                 _discard(folder, part)  # of a Python that is gone, and of a process that was killed
                 try:
@@ -182,14 +169,6 @@ def _built(name: str, kind: EnvironmentKind, python: str, folder: Path) -> Path:
             f"local: environment {name} could not be made in {folder.parent}: {error.strerror}"
         ) from error
     return _python_of(folder)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with this process, however it ends."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _discard(*folders: Path) -> None:
@@ -212,15 +191,13 @@ def _require_done(name: str, program: str, completed: Completed) -> None:
 
 
 def _failure(name: str, program: str, errors: Sequence[str]) -> DeviceError:
-    said = [line.strip() for line in errors if line.strip()]
-    told = [line for line in said if line.startswith("ERROR: ")] or said or ["it gave no reason"]
-    reason = told[-1].removeprefix("ERROR: ")
-    if any("connection broken" in line for line in said):
+    failure = pip_failure(errors)
+    if failure.is_unreachable:
         return TransientDeviceError(
-            f"local: environment {name} could not be made: the package index cannot be reached ({program}: {reason}); "
-            "try again when this machine is connected"
+            f"local: environment {name} could not be made: the package index cannot be reached ({program}: "
+            f"{failure.reason}); try again when this machine is connected"
         )
-    return PermanentDeviceError(f"local: environment {name} could not be made: {program}: {reason}")
+    return PermanentDeviceError(f"local: environment {name} could not be made: {program}: {failure.reason}")
 
 
 def _runtime_sources() -> Path:

@@ -22,6 +22,9 @@ from dwsep_runtime.spawn import (
     start_process,
 )
 
+OF_THIS_PYTHON = frozenset({"", "litert", "onnxruntime"})
+"""Environments of packages that this toolchain itself depends on; nothing is imported to know that they are here."""
+
 
 class LocalDevice:
     """See :class:`dwsep_devices.device.Device`; files lie in a temporary folder that :meth:`close` removes."""
@@ -43,7 +46,7 @@ class LocalDevice:
     def runtime_command_for(self, environment: str) -> Sequence[str]:
         """This Python, or that of an environment which this Python does not meet itself; see the protocol."""
         here = (sys.executable, *RUNTIME_ARGUMENTS)
-        if not environment:
+        if environment in OF_THIS_PYTHON:
             return here
         from dwsep_devices.environments import environment_command, is_met_here
 

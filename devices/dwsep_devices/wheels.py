@@ -13,7 +13,6 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import os
 import re
 import shutil
 import sys
@@ -23,29 +22,11 @@ from pathlib import Path
 
 from dwsep_devices.cache import cache_folder, locked
 from dwsep_devices.errors import DeviceError, DeviceUnsuitable, HostLacks, PermanentDeviceError, TransientDeviceError
+from dwsep_devices.pip import PIP_ENVIRONMENT, PIP_OPTIONS, pip_failure
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.spawn import run_process
 
 PIP_SECONDS = 900.0
-
-PIP_OPTIONS = ("--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet")
-EMPTIED = ("ABI", "BUILD_CONSTRAINT", "NO_BINARY", "PLATFORM", "PREFIX", "PYTHON", "REQUIREMENT", "ROOT", "TARGET")
-REFUSED = ("DRY_RUN", "PRE", "REQUIRE_HASHES", "USER")
-PIP_ENVIRONMENT = {
-    **{f"PIP_{name}": "" for name in EMPTIED},
-    **{f"PIP_{name}": "0" for name in REFUSED},
-    "PIP_CONSTRAINT": os.devnull,  # an empty value would leave the one of a configuration file in force
-}
-"""Settings of the user's pip that would choose other packages, or put them elsewhere; the rest (index, proxy,
-certificates) holds."""
-
-UNREACHABLE = re.compile(
-    r"[Cc]onnection (?:broken|error|to \S+ timed out|failed)|Could not fetch URL|Read timed out|IncompleteRead|"
-    r"[Nn]ame resolution|[Nn]etwork is unreachable|HTTP error 5\d\d|5\d\d Server Error|Failed to establish a new conn"
-)
-"""What pip says, as a warning or an error, when the index cannot be reached or breaks off."""
-
-ABSENT = "No matching distribution found"
 
 OLDEST_GLIBC = {"x86_64": 5, "i686": 5}
 """Minor version of glibc 2 that the oldest manylinux tag of a machine stands for (PEP 600); elsewhere 17."""
@@ -279,14 +260,12 @@ def _pip(command: str, *arguments: str, what: str, of: _Target) -> None:
         raise TransientDeviceError(f"pip took longer than {PIP_SECONDS:.0f} s to fetch {what}; try again")
     if not completed.returncode:
         return
-    said = [line.strip() for line in completed.errors if line.strip()]
-    told = [line for line in said if line.startswith("ERROR: ")] or said or ["it gave no reason"]
-    reason = told[-1].removeprefix("ERROR: ")
-    if any(UNREACHABLE.search(line) for line in said):
+    failure = pip_failure(completed.errors)
+    if failure.is_unreachable:
         raise TransientDeviceError(
-            f"{what} cannot be fetched: the package index cannot be reached ({reason}); "
+            f"{what} cannot be fetched: the package index cannot be reached ({failure.reason}); "
             "try again when this machine is connected"
         )
-    if ABSENT in reason:
+    if failure.is_absent:
         raise NoWheel(f"there is no wheel of {what} for {of}")
-    raise PermanentDeviceError(f"{what} cannot be fetched: pip: {reason}")
+    raise PermanentDeviceError(f"{what} cannot be fetched: pip: {failure.reason}")

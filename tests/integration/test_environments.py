@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from dwsep_devices.environments import (
     is_met_here,
     provision,
 )
+from dwsep_devices.local import OF_THIS_PYTHON
 from dwsep_runtime.accuracy_scenarios import Predict
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.errors import UnknownName
@@ -58,9 +61,21 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-def test_every_environment_of_an_engine_is_known_and_pinned_exactly() -> None:
-    assert {kind.environment for kind in ENGINES.values()} - {""} <= set(ENVIRONMENTS)
-    assert all("==" in requirement for kind in ENVIRONMENTS.values() for requirement in kind.requirements)
+def test_every_environment_of_an_engine_is_known_and_pinned_exactly_where_it_is_made_here() -> None:
+    assert {kind.environment for kind in ENGINES.values()} == set(ENVIRONMENTS)
+    made_here = [kind for kind in ENVIRONMENTS.values() if kind.pythons]
+    assert all("==" in requirement for kind in made_here for requirement in kind.requirements)
+
+
+def test_packages_that_this_toolchain_depends_on_are_met_by_its_own_python() -> None:
+    ours = {name for name, kind in ENVIRONMENTS.items() if not kind.pythons}
+    assert ours | {""} == OF_THIS_PYTHON
+    depended = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requires("edge-dwsep") or ()}
+    for name in ours:
+        assert set(ENVIRONMENTS[name].requirements) <= depended
+        assert is_met_here(name)
+        assert provision(name) == Path(sys.executable)
+        assert LocalDevice().runtime_command_for(name) == LocalDevice().runtime_command_for("")
 
 
 def test_an_unknown_environment_is_refused() -> None:

@@ -249,9 +249,14 @@ def test_a_wrong_option_is_refused_before_the_model_is_loaded(write: Write) -> N
         load_engine("litert", write("litert", small_tflite()), EngineSettings(options={"kernels": "fast"}), "m")
 
 
-def test_engines_with_an_environment_of_their_own_are_not_among_those_of_a_model(write: Write) -> None:
+def test_engines_that_are_run_only_when_asked_for_are_not_among_those_of_a_model(write: Write) -> None:
     assert engines_for(write("tflite", small_tflite())) == ["tflite", "litert"]
-    assert ENGINES["tflite-runtime"].environment == "tflite-runtime"
+    assert {name: (kind.environment, kind.default) for name, kind in ENGINES.items()} == {
+        "tflite": ("litert", True),
+        "litert": ("litert", True),
+        "onnxruntime": ("onnxruntime", True),
+        "tflite-runtime": ("tflite-runtime", False),
+    }
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tflite_runtime") is not None, reason="tflite-runtime is installed")

@@ -38,21 +38,23 @@ class EngineKind:
         module: has ``OPTIONS``, ``version()`` and ``load(model, settings)``.
         format: of the model files that it runs.
         package: that it needs.
-        environment: name of the environment of packages that it needs on a device; empty for the runtime's own.
+        environment: name of the environment of packages that it needs on a device.
+        default: whether it is run without being asked for.
     """
 
     module: str
     format: str
     package: str
-    environment: str = ""
+    environment: str
+    default: bool = True
 
 
 ENGINES: dict[str, EngineKind] = {
-    "tflite": EngineKind("dwsep_runtime.engines.tflite", "tflite", "ai-edge-litert"),
-    "litert": EngineKind("dwsep_runtime.engines.litert", "tflite", "ai-edge-litert"),
-    "onnxruntime": EngineKind("dwsep_runtime.engines.onnxruntime", "onnx", "onnxruntime"),
+    "tflite": EngineKind("dwsep_runtime.engines.tflite", "tflite", "ai-edge-litert", "litert"),
+    "litert": EngineKind("dwsep_runtime.engines.litert", "tflite", "ai-edge-litert", "litert"),
+    "onnxruntime": EngineKind("dwsep_runtime.engines.onnxruntime", "onnx", "onnxruntime", "onnxruntime"),
     "tflite-runtime": EngineKind(
-        "dwsep_runtime.engines.tflite_runtime", "tflite", "tflite-runtime", environment="tflite-runtime"
+        "dwsep_runtime.engines.tflite_runtime", "tflite", "tflite-runtime", "tflite-runtime", default=False
     ),
 }
 """One line here and one file add an engine."""
@@ -70,13 +72,13 @@ def engine_kind(name: str) -> EngineKind:
 
 
 def engines_for(model: Path) -> list[str]:
-    """Names of the engines that run a model file, by the format of its content, in the runtime's own environment.
+    """Names of the engines that run a model file, by the format of its content, without being asked for.
 
     Raises:
         InvalidModel: the file is no model.
     """
     found = model_format(model)
-    return [name for name, kind in ENGINES.items() if kind.format == found and not kind.environment]
+    return [name for name, kind in ENGINES.items() if kind.format == found and kind.default]
 
 
 def engine_options(name: str) -> tuple[EngineOption, ...]:
