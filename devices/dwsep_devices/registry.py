@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["open_device"]
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dwsep_devices.device import Device
@@ -15,8 +16,15 @@ if TYPE_CHECKING:
     from dwsep_devices.transport import Transport
 
 
-def open_device(name: str) -> Device:
+def open_device(
+    name: str, *, wait: bool = True, on_wait: Callable[[str], None] = lambda said: None
+) -> Device:
     """Open a device; the caller closes it.
+
+    Args:
+        name: as the user calls it.
+        wait: whether to wait while another measurement has the device.
+        on_wait: told once who has it.
 
     Raises:
         UnknownDevice: no device has that name.
@@ -30,7 +38,7 @@ def open_device(name: str) -> Device:
 
     known = load_device(name)
     profile = profile_of(known)
-    return RemoteDevice(transport_to(known, profile), profile)
+    return RemoteDevice(transport_to(known, profile), profile, wait=wait, on_wait=on_wait)
 
 
 def transport_to(known: KnownDevice, profile: Profile) -> Transport:
@@ -57,6 +65,6 @@ def transport_to(known: KnownDevice, profile: Profile) -> Transport:
 
 def ssh_options(known: KnownDevice) -> tuple[str, ...]:
     """Arguments of the ssh client that lead to a device of the user's."""
-    port = ("-p", str(known.port)) if known.port else ()
+    port = ("-o", f"Port={known.port}") if known.port else ()  # sftp takes -p for something else
     identity = ("-i", known.identity) if known.identity else ()
     return (*known.options, *port, *identity)

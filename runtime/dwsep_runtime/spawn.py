@@ -14,17 +14,19 @@ __all__ = [
     "start_process",
 ]
 
+import codecs
 import contextlib
 import json
 import os
 import re
+import selectors
 import signal
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from dwsep_runtime.errors import EngineCrashed, EngineError, OutOfMemory, OutputTooLong, ProtocolError, TimedOut
 from dwsep_runtime.protocol import ResultReader
@@ -46,6 +48,10 @@ ERROR_LINES = 200
 
 MOST_OUTPUT = 1 << 30
 """Characters that a command may print; an hour's samples have some ten million."""
+
+PIPE_BYTES = 65536
+GRACE_SECONDS = 0.5
+"""How long a process that was ended may take to say its last words."""
 
 WANT_OF_MEMORY = re.compile(
     r"bad_alloc|MemoryError|more memory than its limit or|[Mm]emory allocation|[Aa]llocate (?:aligned )?memory|"
@@ -119,34 +125,131 @@ def run_process(
         OutputTooLong: it printed more than it may.
     """
     process = process or start_process(command, environment)
-    pipes = (process.stdin, process.stdout, process.stderr)
-    errors: list[str] = []
-    expired = threading.Event()
-
-    def expire() -> None:
-        expired.set()
-        _kill(process)
-
-    timer = threading.Timer(timeout, expire)
-    timer.daemon = True
-    reader = threading.Thread(target=_drain, args=(pipes[2], errors), daemon=True)
+    exchange = _Exchange(process, stdin, on_line, most_output, longest_line)
     try:
-        timer.start()
-        reader.start()
-        _send(process.stdin, stdin)
-        if process.stdout is not None:
-            _read(process.stdout, on_line, most_output, longest_line)
-        process.wait()
+        expired = not exchange.run(time.monotonic() + timeout)
     finally:
-        timer.cancel()
         _kill(process)
         process.wait()
-        if reader.ident is not None:  # an interruption may come before it is started
-            reader.join(timeout=5)
-        for pipe in pipes:
-            if pipe:
-                pipe.close()
-    return Completed(process.returncode, errors[-ERROR_LINES:], expired.is_set())
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+    return Completed(process.returncode, exchange.errors[-ERROR_LINES:], expired)
+
+
+class _Exchange:
+    """What goes into a process and comes out of it, in one loop.
+
+    No thread reads for it: the end of a pipe may stay open beyond the process, in a process that it has handed it to,
+    as ssh does to the one that holds the connection, and a thread that waits for it could not be ended.
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[str],
+        stdin: str,
+        on_line: Callable[[str], None],
+        most_output: int,
+        longest_line: int,
+    ) -> None:
+        self._process = process
+        self._input = memoryview(stdin.encode())
+        self._on_line = on_line
+        self._most_output, self._longest_line = most_output, longest_line
+        self._printed = 0
+        self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("output", "errors")}
+        self._begun: dict[str, list[str]] = {"output": [], "errors": []}
+        self._begun_length = 0
+        self.errors: list[str] = []
+
+    def run(self, deadline: float) -> bool:
+        """Exchange until the process ends; False if it was killed because its time was up."""
+        with selectors.DefaultSelector() as selector:
+            for pipe, events, name in (
+                (self._process.stdin, selectors.EVENT_WRITE, "input"),
+                (self._process.stdout, selectors.EVENT_READ, "output"),
+                (self._process.stderr, selectors.EVENT_READ, "errors"),
+            ):
+                if pipe is not None:
+                    os.set_blocking(pipe.fileno(), False)
+                    selector.register(pipe, events, name)
+            if self._until(selector, deadline) and self._has_ended(deadline):
+                return True
+            _kill(self._process)
+            self._until(selector, time.monotonic() + GRACE_SECONDS)
+        return False
+
+    def _until(self, selector: selectors.BaseSelector, deadline: float) -> bool:
+        """Exchange until both outputs have ended (True), or until a point in time."""
+        while any(key.data != "input" for key in selector.get_map().values()):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            for key, _ in selector.select(left):
+                goes_on = self._write(key.fd) if key.data == "input" else self._read(key.fd, key.data)
+                if not goes_on:
+                    selector.unregister(key.fileobj)
+                    if key.data == "input" and self._process.stdin is not None:
+                        with contextlib.suppress(BrokenPipeError):
+                            self._process.stdin.close()
+        return True
+
+    def _has_ended(self, deadline: float) -> bool:
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _write(self, descriptor: int) -> bool:
+        """Write what the pipe takes; whether there is more."""
+        try:
+            written = os.write(descriptor, self._input[:PIPE_BYTES]) if self._input else 0
+        except BlockingIOError:
+            return True
+        except BrokenPipeError:  # the process ended before it read everything; its exit code tells more
+            return False
+        self._input = self._input[written:]
+        return len(self._input) > 0
+
+    def _read(self, descriptor: int, name: str) -> bool:
+        """Read what there is; whether more may come."""
+        try:
+            chunk = os.read(descriptor, PIPE_BYTES)
+        except BlockingIOError:
+            return True
+        text = self._decoders[name].decode(chunk, final=not chunk)
+        if name == "output":
+            self._count(text)
+        *whole, rest = text.split("\n")
+        begun = self._begun[name]
+        for line in whole:
+            self._take(name, "".join((*begun, line, "\n")).replace("\r\n", "\n"))
+            begun.clear()
+        if rest:
+            begun.append(rest)
+        if not chunk and begun:
+            self._take(name, "".join(begun))
+            begun.clear()
+        return bool(chunk)
+
+    def _take(self, name: str, line: str) -> None:
+        if name == "output":
+            self._on_line(line)
+            return
+        self.errors.append(line.rstrip("\n"))
+        del self.errors[:-ERROR_LINES]
+
+    def _count(self, text: str) -> None:
+        """Refuse more than a run can have to say, before it fills the memory."""
+        self._printed += len(text)
+        at = text.rfind("\n")
+        self._begun_length = len(text) - at - 1 if at >= 0 else self._begun_length + len(text)
+        if self._printed > self._most_output or self._begun_length > self._longest_line:
+            raise OutputTooLong(
+                f"the run printed {self._printed / 1e6:,.0f} million characters, more than any result has; it was ended"
+            )
 
 
 def run_in_process(
@@ -226,31 +329,6 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # real-time signals have numbers alone
         return f"signal {number}"
-
-
-def _send(pipe: Any, text: str) -> None:
-    try:
-        pipe.write(text)
-        pipe.close()
-    except BrokenPipeError:  # the process ended before it read its job; its exit code tells more
-        pass
-
-
-def _read(pipe: IO[str], on_line: Callable[[str], None], most_output: int, longest_line: int) -> None:
-    """Take lines until the output ends or becomes more than a run can have to say."""
-    taken = 0
-    while line := pipe.readline(longest_line):
-        taken += len(line)
-        if taken > most_output or (len(line) >= longest_line and not line.endswith("\n")):
-            what = f"a line of more than {longest_line / 1e6:,.0f}" if taken <= most_output else f"{taken / 1e6:,.0f}"
-            raise OutputTooLong(f"the run printed {what} million characters and was ended; no result can be told from it")
-        on_line(line)
-
-
-def _drain(pipe: Any, lines: list[str]) -> None:
-    for line in pipe:
-        lines.append(line.rstrip("\n"))
-        del lines[:-ERROR_LINES]
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -1,0 +1,147 @@
+"""Bring a file onto a device: to a temporary name, checked there by its hash, renamed; an interrupted one goes on."""
+
+from __future__ import annotations
+
+__all__ = ["Asker", "push_file"]
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from dwsep_devices.errors import DeviceError, DeviceFull, PermanentDeviceError, TransientDeviceError
+from dwsep_devices.retries import FIRST_WAIT, GROWTH, TRIES
+from dwsep_devices.transport import Transport, quoted
+from dwsep_runtime.model_file import sha256_of
+
+SLOWEST = 50_000
+"""Bytes a second below which a transfer is given up: a Raspberry Pi on bad wireless has ten times that."""
+
+LEAST_SECONDS = 60.0
+HASH_RATE = 5_000_000
+"""Bytes a second that the slowest device hashes, an emulated one."""
+
+MARGIN = 4_000_000
+"""Bytes of free space that are left to the device."""
+
+
+class Asker(Protocol):
+    """The part of a remote device that pushing needs."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def transport(self) -> Transport: ...  # noqa: D102
+
+    def answers(self, script: str, *, timeout: float) -> dict[str, str]: ...  # noqa: D102
+
+
+def push_file(device: Asker, local: Path, remote: str, sha256: str, *, sleep: Callable[[float], None]) -> bool:
+    """Copy a file onto a device, unless a file of that content is there.
+
+    Args:
+        device: where to.
+        local: file to copy.
+        remote: its path there; the folder is made.
+        sha256: of the content.
+        sleep: waits so many seconds between tries.
+
+    Returns:
+        Whether anything was copied.
+
+    Raises:
+        DeviceFull: there is not enough free space.
+        DeviceError: it could not be brought there whole.
+    """
+    try:
+        size = local.stat().st_size
+    except OSError as error:
+        raise PermanentDeviceError(f"{device.name}: {local} cannot be read: {error.strerror}") from error
+    patience = LEAST_SECONDS + size / HASH_RATE
+    for attempt in range(1, TRIES + 1):
+        told = device.answers(_look(remote, sha256), timeout=patience)
+        if told["is"] == "same":
+            return attempt > 1
+        have = _number(device, told, "have")
+        have = have if have <= size else 0
+        try:
+            _require_space(device, told, size - have, local.name)
+            _send(device, local, f"{remote}.part", have, size)
+            told = device.answers(_finish(remote, sha256), timeout=patience)
+            if told["is"] == "same":
+                return True
+            if sha256_of(local) != sha256:
+                raise PermanentDeviceError(f"{device.name}: {local} changed while it was copied; start again")
+            raise TransientDeviceError(f"{device.name}: {local.name} arrived damaged")
+        except TransientDeviceError as error:
+            if attempt == TRIES:
+                error.args = (f"{error} (tried {TRIES} times)",)
+                raise
+        except PermanentDeviceError:
+            _require_space(device, device.answers(_look(remote, sha256), timeout=patience), 1, local.name)
+            raise
+        sleep(FIRST_WAIT * GROWTH ** (attempt - 1))
+    raise TransientDeviceError(f"{device.name}: {local.name} could not be copied")
+
+
+def _send(device: Asker, local: Path, part: str, have: int, size: int) -> None:
+    """Send what is missing of a file; a part that stands from an earlier try is added to."""
+    if have == size and size:
+        return
+    timeout = LEAST_SECONDS + (size - have) / SLOWEST
+    if not have:
+        device.transport.send(local, part, timeout=timeout)
+        return
+    with tempfile.NamedTemporaryFile(prefix="edge-dwsep-rest-") as rest, local.open("rb") as whole:
+        whole.seek(have)
+        while chunk := whole.read(1 << 20):
+            rest.write(chunk)
+        rest.flush()
+        try:
+            device.transport.send(Path(rest.name), f"{part}.rest", timeout=timeout)
+        finally:
+            _join(device, part, timeout)
+
+
+def _join(device: Asker, part: str, timeout: float) -> None:
+    """Add what arrived of the rest to the part, in a folder where both have fixed names."""
+    joined = f"cd {quoted(part.rpartition('/')[0])} || exit; p={quoted(part.rpartition('/')[2])}\n"
+    joined += '[ -f "$p.rest" ] && cat "$p.rest" >> "$p" && rm -f "$p.rest"; echo is=joined'
+    device.answers(joined, timeout=timeout)
+
+
+def _look(remote: str, sha256: str) -> str:
+    """Is the content there; if not, how much of it is, and how much space is free (in KiB)."""
+    folder, name = quoted(remote.rpartition("/")[0]), quoted(remote.rpartition("/")[2])
+    return f"""mkdir -p {folder} && cd {folder} || exit; f={name}; {_hash_of('"$f"')}
+if [ "$h" = {quoted(sha256)} ]; then echo is=same; exit; fi
+rm -f "$f.part.rest"; have=0; [ -f "$f.part" ] && have=$(wc -c < "$f.part")
+echo is=other; echo have=$have; echo free=$(df -Pk . 2>/dev/null | tail -n 1 | sed 's/  */ /g' | cut -d' ' -f4)"""
+
+
+def _finish(remote: str, sha256: str) -> str:
+    """Check the part and give it its name, or remove it."""
+    folder, name = quoted(remote.rpartition("/")[0]), quoted(remote.rpartition("/")[2])
+    return f"""cd {folder} || exit; f={name}; {_hash_of('"$f.part"')}
+if [ "$h" = {quoted(sha256)} ]; then mv -f "$f.part" "$f" && echo is=same; else rm -f "$f.part"; echo is=damaged; fi"""
+
+
+def _hash_of(file: str) -> str:
+    return f"h=; [ -f {file} ] && h=$(sha256sum < {file} | cut -d' ' -f1)"
+
+
+def _require_space(device: Asker, told: dict[str, str], needed: int, what: str) -> None:
+    free = told.get("free", "")
+    if free.isdigit() and int(free) * 1024 < needed + MARGIN:
+        raise DeviceFull(
+            f"{device.name}: {what} needs {needed / 1e6:.1f} MB, the device has {int(free) * 1024 / 1e6:.1f} MB free; "
+            "make room there, or remove what this tool keeps: edge-dwsep devices remove --keep"
+        )
+
+
+def _number(device: Asker, told: dict[str, str], key: str) -> int:
+    value = told.get(key, "").strip()
+    if not value.isdigit():
+        raise DeviceError(f"{device.name}: the device answered {value!r:.60} for {key}, a number was expected")
+    return int(value)

@@ -1,0 +1,242 @@
+"""Transport ``ssh``: the OpenSSH client that the user has, with the user's own configuration, keys and known hosts."""
+
+from __future__ import annotations
+
+__all__ = ["SshTransport"]
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dwsep_devices.errors import (
+    ConnectionLost,
+    DeviceError,
+    DeviceRefused,
+    HostLacks,
+    PermanentDeviceError,
+    TransientDeviceError,
+)
+from dwsep_devices.transport import quoted, run_marked
+from dwsep_runtime.spawn import Completed, run_process
+
+CONNECT_SECONDS = 15
+ALIVE_SECONDS = 10
+ALIVE_TIMES = 3
+"""A connection whose other end has fallen silent is given up after half a minute."""
+
+PERSIST_SECONDS = 120
+"""How long a connection is kept for the next command; opening one takes a board half a second."""
+
+OPTIONS = (
+    "BatchMode=yes",
+    "StrictHostKeyChecking=yes",
+    f"ConnectTimeout={CONNECT_SECONDS}",
+    f"ServerAliveInterval={ALIVE_SECONDS}",
+    f"ServerAliveCountMax={ALIVE_TIMES}",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "PermitLocalCommand=no",
+    "RemoteCommand=none",
+    "RequestTTY=no",
+)
+
+FLEETING = re.compile(
+    r"Connection (?:refused|timed out|reset|closed)|No route to host|Network is unreachable|Temporary failure|"
+    r"Operation timed out|Host is down|kex_exchange_identification|Broken pipe|closed by remote host|"
+    r"Timeout, server .* not responding|mux_client|Session open refused|connect to host"
+)
+"""What OpenSSH says of failures that may pass."""
+
+
+class SshTransport:
+    """See :class:`dwsep_devices.transport.Transport`. One connection serves all calls, and commands started soon after.
+
+    Args:
+        name: what the user calls the device.
+        host: as for ``ssh``: a name of the user's configuration, or user@host.
+        options: arguments that ``ssh`` and ``sftp`` both take: -F, -i, -J, -o.
+    """
+
+    def __init__(self, name: str, host: str, options: Sequence[str] = ()) -> None:
+        if host.startswith("-") or not host.strip():
+            raise PermanentDeviceError(f"{name}: host must be a name or user@name, received {host!r}")
+        self.name = name
+        self._host = host
+        self._options = tuple(options)
+        self._open = False
+
+    def shell(
+        self,
+        script: str,
+        *,
+        stdin: str = "",
+        timeout: float,
+        on_line: Callable[[str], None] = lambda line: None,
+    ) -> Completed:
+        """Run a script by ``sh``, whatever the login shell is; see the protocol."""
+        self._connect(timeout)
+        try:
+            return run_marked(
+                self.name,
+                lambda whole: [*self._client("ssh"), "-T", "--", self._host, f"exec sh -c {quoted(whole)}"],
+                script,
+                self._explain,
+                stdin=stdin,
+                timeout=timeout,
+                on_line=on_line,
+            )
+        except DeviceError:
+            self._open = False
+            raise
+
+    def send(self, local: Path, remote: str, *, timeout: float) -> None:
+        """Copy by ``sftp``; see the protocol."""
+        with tempfile.TemporaryDirectory(prefix="edge-dwsep-send-") as folder:
+            plain = Path(folder) / "content"  # sftp reads its commands line by line, and names may hold line breaks
+            plain.symlink_to(local.absolute())
+            self._transfer(f"put {_word(str(plain))} {_word(remote)}", local.name, timeout)
+
+    def fetch(self, remote: str, local: Path, *, timeout: float) -> None:
+        """Copy by ``sftp``; see the protocol."""
+        with tempfile.TemporaryDirectory(prefix="edge-dwsep-fetch-") as folder:
+            plain = Path(folder) / "content"
+            plain.symlink_to(local.absolute())
+            self._transfer(f"get {_word(remote)} {_word(str(plain))}", remote, timeout)
+
+    def close(self) -> None:
+        """Nothing to do: the connection closes by itself two minutes after its last use; see :meth:`disconnect`."""
+
+    def disconnect(self) -> None:
+        """Close the connection now."""
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            self._control("exit")
+        self._open = False
+
+    def _client(self, program: str) -> list[str]:
+        options = [part for option in (*OPTIONS, f"ControlPath={self._socket()}") for part in ("-o", option)]
+        return [program, *self._options, *options, "-o", "ControlMaster=no"]
+
+    def _connect(self, timeout: float) -> None:
+        """Start the connection that all calls share, unless it stands."""
+        if self._open:
+            return
+        if shutil.which("ssh") is None:
+            raise HostLacks(f"{self.name}: there is no ssh on the PATH; install one (Debian: openssh-client)")
+        if not self._stands():
+            self._socket().unlink(missing_ok=True)  # of a connection that was killed
+            master = [*self._client("ssh")[:-1], "ControlMaster=yes", "-o", f"ControlPersist={PERSIST_SECONDS}"]
+            with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+                try:
+                    ended = subprocess.run(
+                        [*master, "-f", "-N", "-T", "--", self._host],
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=said,  # a pipe would stay open for as long as the connection
+                        timeout=min(timeout, 2 * CONNECT_SECONDS),
+                        check=False,
+                    )
+                except subprocess.TimeoutExpired:
+                    raise TransientDeviceError(
+                        f"{self.name}: {self._host} did not answer within {min(timeout, 2 * CONNECT_SECONDS):g} s"
+                    ) from None
+                said.seek(0)
+                errors = said.read().splitlines()
+            if ended.returncode:
+                raise self._explain(Completed(ended.returncode, errors))
+        self._open = True
+
+    def _stands(self) -> bool:
+        try:
+            return self._socket().exists() and self._control("check") == 0
+        except subprocess.TimeoutExpired:
+            return False
+
+    def _control(self, command: str) -> int:
+        return subprocess.run(
+            [*self._client("ssh"), "-O", command, "--", self._host],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=CONNECT_SECONDS,
+            check=False,
+        ).returncode
+
+    def _socket(self) -> Path:
+        """Where clients find the connection; short, for a socket's path may have 107 characters."""
+        told = "\0".join((self._host, *self._options))
+        return _private_folder() / hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def _transfer(self, command: str, what: str, timeout: float) -> None:
+        self._connect(timeout)
+        try:
+            ended = run_process(
+                [*self._client("sftp"), "-q", "-b", "-", "--", self._host], stdin=f"{command}\n", timeout=timeout
+            )
+        except OSError as error:
+            raise HostLacks(f"{self.name}: sftp could not be started: {error.strerror}; install it") from error
+        if ended.timed_out:
+            self._open = False
+            raise TransientDeviceError(f"{self.name}: copying {what!r} took longer than {timeout:.0f} s")
+        if ended.returncode:
+            self._open = False
+            raise self._explain(ended)
+
+    def _explain(self, completed: Completed) -> DeviceError:
+        """The error of a client that failed, by what it said."""
+        said = "\n".join(completed.errors)
+        last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "it gave no reason")
+        told = f"{self.name}: ssh to {self._host}"
+        if "IDENTIFICATION HAS CHANGED" in said:
+            removing = re.search(r'ssh-keygen -f .* -R .*', said)
+            remove = removing.group(0).strip() if removing else f"ssh-keygen -R {self._host.rpartition('@')[2]}"
+            return DeviceRefused(
+                f"{told}: the host key has changed since it was accepted. If the board was set up anew, accept the new "
+                f"one: {remove} && ssh {self._host} true; otherwise another machine answers in its place"
+            )
+        if "Host key verification failed" in said:
+            return DeviceRefused(
+                f"{told}: its host key is not known. Accept it by connecting once: {self._command_for_people()}"
+            )
+        if "Permission denied" in said:
+            return DeviceRefused(
+                f"{told}: login was refused ({last}). Passwords are never asked for; install your key: "
+                f"ssh-copy-id {self._host}"
+            )
+        if FLEETING.search(said):
+            return ConnectionLost(f"{told}: {last}")
+        if "Could not resolve" in said:
+            return PermanentDeviceError(f"{told}: {last}; check the name, and that the board is on this network")
+        return PermanentDeviceError(f"{told}: {last}") if said.strip() else ConnectionLost(f"{told}: {last}")
+
+    def _command_for_people(self) -> str:
+        return " ".join(["ssh", *self._options, self._host, "true"])
+
+
+def _private_folder() -> Path:
+    """A folder of this user's alone for the sockets of connections.
+
+    Raises:
+        PermanentDeviceError: the place is somebody else's.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    usable = os.path.isabs(runtime) and os.access(runtime, os.W_OK) and len(runtime) < 60
+    folder = Path(runtime) / "edge-dwsep" if usable else Path("/tmp") / f"edge-dwsep-{os.getuid()}"  # noqa: S108
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermanentDeviceError(
+            f"{folder} must be a folder that you alone can enter, for the sockets of ssh; remove it, it is made anew"
+        )
+    return folder
+
+
+def _word(text: str) -> str:
+    """A word of sftp's commands, which reads quotes, backslashes and patterns."""
+    return '"' + re.sub(r'(["\\*?\[\]])', r"\\\1", text) + '"'

@@ -1,0 +1,145 @@
+"""A real sshd on loopback that lets an unprivileged user in, with a client configuration of its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+TEST_USER = "edge-dwsep-test"
+"""An account without a password that .ci/run makes; only root needs it, anybody else logs in as they are."""
+
+ALIAS = "board"
+
+
+@dataclass
+class SshHost:
+    """A running sshd.
+
+    Attributes:
+        folder: its keys and configuration.
+        config: of the client; its one host is ``ALIAS``.
+        home: of the user that logs in.
+    """
+
+    folder: Path
+    config: Path
+    home: Path
+    port: int
+    server: subprocess.Popen[bytes] | None = None
+    options: tuple[str, ...] = field(default_factory=tuple)
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        command = [_program("sshd"), "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        if os.getuid() == 0:
+            command = ["setpriv", "--reuid", TEST_USER, "--regid", TEST_USER, "--init-groups", *command]
+        with (self.folder / "sshd.log").open("ab") as log:
+            self.server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError((self.folder / "sshd.log").read_text())
+
+    def stop(self) -> None:
+        """Stop the server and every session of it."""
+        if self.server is not None:
+            self.kill_sessions()
+            self.server.kill()
+            self.server.wait()
+            self.server = None
+
+    def sessions(self) -> list[int]:
+        """Process numbers of the server's sessions: its children."""
+        if self.server is None:
+            return []
+        told = Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read_text()
+        return [int(number) for number in told.split()]
+
+    def kill_sessions(self) -> None:
+        """Break every connection that stands."""
+        for number in self.sessions():
+            try:
+                os.kill(number, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def _program(name: str) -> str:
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") or ""
+
+
+def require_sshd() -> None:
+    if not _program("sshd"):
+        pytest.skip("there is no sshd (Debian: openssh-server)")
+    if os.getuid() == 0:
+        try:
+            pwd.getpwnam(TEST_USER)
+        except KeyError:
+            pytest.skip(f"root needs an account {TEST_USER} to log in to: useradd --create-home {TEST_USER}")
+
+
+def make_ssh_host(folder: Path) -> SshHost:
+    """Write keys and configurations; the caller starts and stops the server."""
+    user = pwd.getpwnam(TEST_USER) if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name in ("host_key", "client_key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    shutil.copy(folder / "client_key.pub", folder / "authorized_keys")
+    host_key = (folder / "host_key.pub").read_text().split()
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key[0]} {host_key[1]}\n")
+    (folder / "sshd_config").write_text(
+        f"""Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/authorized_keys
+PidFile none
+UsePAM no
+StrictModes no
+PasswordAuthentication no
+Subsystem sftp internal-sftp
+"""
+    )
+    config = folder / "config"
+    config.write_text(
+        f"""Host {ALIAS}
+  HostName 127.0.0.1
+  Port {port}
+  User {user.pw_name}
+  IdentityFile {folder}/client_key
+  IdentitiesOnly yes
+  UserKnownHostsFile {folder}/known_hosts
+  GlobalKnownHostsFile /dev/null
+"""
+    )
+    if os.getuid() == 0:
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, user.pw_uid, user.pw_gid)
+        for name in ("client_key", "config", "known_hosts"):  # the client's, who is root
+            os.chown(folder / name, 0, 0)
+        for parent in folder.parents:  # of pytest's, which only root may enter
+            if parent.name.startswith("pytest-"):
+                parent.chmod(0o755)
+    return SshHost(folder, config, Path(user.pw_dir), port, options=("-F", str(config)))
+
+
+@pytest.fixture(scope="session")
+def ssh_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshHost]:
+    require_sshd()
+    host = make_ssh_host(tmp_path_factory.mktemp("sshd"))
+    host.start()
+    yield host
+    host.stop()
