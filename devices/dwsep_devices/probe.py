@@ -6,7 +6,7 @@ Raspberry Pi, a phone and an emulated board tell different things.
 
 from __future__ import annotations
 
-__all__ = ["Cluster", "Facts", "Python", "parse_facts", "probe", "probe_script"]
+__all__ = ["Cluster", "Facts", "Python", "parse_facts", "probe", "probe_here", "probe_script"]
 
 import re
 from collections import defaultdict
@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dwsep_devices.cpu_names import core_name
-from dwsep_devices.errors import DeviceUnsuitable
+from dwsep_devices.errors import DeviceUnsuitable, PermanentDeviceError
 from dwsep_devices.transport import quoted
+from dwsep_runtime.spawn import run_process
 
 PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.10", "python3.9", "python3")
 """The first is what every engine has packages for."""
@@ -104,6 +105,7 @@ echo probed=whole
 """
 
 MOST_TEXT = 200
+SECONDS_HERE = 30.0
 
 MUSL_VERSION = re.compile(r"musl libc.*Version (\S+)")
 GLIBC_VERSION = re.compile(r"(?:GLIBC|GNU libc|glibc).*?(\d+\.\d+)", re.IGNORECASE)
@@ -213,6 +215,25 @@ def probe(ask: Callable[[str], str], *, root: str = "", name: str = "device") ->
         return parse_facts(answer)
     except ValueError as error:
         raise DeviceUnsuitable(f"{name}: {error}; it needs a POSIX shell with uname, sed, grep, tr and head") from error
+
+
+def probe_here() -> Facts:
+    """What this machine is.
+
+    Raises:
+        PermanentDeviceError: it has no POSIX shell.
+        DeviceUnsuitable: the shell's answer makes no sense.
+    """
+    lines: list[str] = []
+
+    def ask(script: str) -> str:
+        try:
+            run_process(["sh", "-c", script], timeout=SECONDS_HERE, on_line=lines.append)
+        except OSError as error:
+            raise PermanentDeviceError(f"local: sh could not be started: {error.strerror}") from error
+        return "".join(lines)
+
+    return probe(ask, root="~/", name="local")
 
 
 def probe_script(root: str = "") -> str:

@@ -129,6 +129,13 @@ def device_path(value: Any) -> str:
     return str(value)
 
 
+def lease_path(value: Any) -> str:
+    """A path on a device that is the same for every user of it."""
+    if not device_path(value).startswith("/"):
+        raise ValueError("a path on the device that begins with '/', for every user of it finds the lease there")
+    return str(value)
+
+
 def one_of(*accepted: str) -> Reader:
     """One of several words."""
 
@@ -175,7 +182,7 @@ def _list(value: Any) -> Iterable[Any]:
 SHARED_READERS: dict[str, Reader] = {
     "title": text,
     "root": device_path,
-    "lease": device_path,
+    "lease": lease_path,
     "machines": texts,
     "emulated": truth,
     "cores": whole(0, MOST_CORES),

@@ -32,6 +32,7 @@ DEBUG_VARIABLE = "EDGE_DWSEP_DEBUG"
         "export": ("edge_dwsep.cli.export:export", "Make verified .tflite and .onnx files of a Keras model."),
         "bench": ("edge_dwsep.cli.bench:bench", "Time model files on a device."),
         "accuracy": ("edge_dwsep.cli.accuracy:accuracy", "Measure the accuracy of model files on a device."),
+        "devices": ("edge_dwsep.cli.devices:devices", "Add, probe, prepare and remove devices."),
         "models": ("edge_dwsep.cli.models:models", "List, show and train networks."),
     },
     context_settings={"help_option_names": ["-h", "--help"]},
