@@ -1,0 +1,271 @@
+"""The lab machine ``android``: the real adbd in an Android-like root, reached as a phone is, without a phone.
+
+It is a process of this host (:mod:`dwsep_devices.lab.android_init`) in namespaces of its own, on loopback alone, with
+an adb server of its own. Nothing of it outlives that process.
+"""
+
+from __future__ import annotations
+
+__all__ = ["AndroidMachine", "Running"]
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dwsep_devices import debian
+from dwsep_devices.adb import AdbTransport, find_adb
+from dwsep_devices.cache import cache_folder, locked
+from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
+from dwsep_devices.lab import android_init, android_root
+
+UP_SECONDS = 30.0
+DOWN_SECONDS = 10.0
+NEEDS = (
+    "it needs user namespaces: run as root, in a container with --privileged, or allow them with "
+    "sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu) or kernel.unprivileged_userns_clone=1 (Debian)"
+)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A machine that is up.
+
+    Attributes:
+        pid: of its outermost process.
+        serial: for adb.
+        adb_port: of its own adb server.
+    """
+
+    pid: int
+    serial: str
+    adb_port: int
+
+
+class AndroidMachine:
+    """The machine of this user on this host, or another of the same kind.
+
+    Args:
+        name: of the machine; its state lies in a folder of that name.
+    """
+
+    title = "the real adbd in an Android-like root (x86_64)"
+
+    def __init__(self, name: str = "android") -> None:
+        self.name = name
+
+    @property
+    def folder(self) -> Path:
+        """Where the state of the running machine lies; gone once it is down."""
+        return cache_folder() / "lab" / "run" / self.name
+
+    @property
+    def data(self) -> Path:
+        """What is /data/local/tmp on the machine."""
+        return self.folder / "data"
+
+    @property
+    def properties(self) -> Path:
+        """What getprop reads on the machine, lines of ``NAME=VALUE``; may be changed while it is up."""
+        return self.folder / "vendor" / "build.prop"
+
+    def build(self) -> Path:
+        """Make the root file system, unless it is there.
+
+        Returns:
+            Its folder.
+
+        Raises:
+            HostLacks: this host cannot make or run it.
+            DeviceError: it could not be made.
+        """
+        if sys.platform != "linux" or platform.machine() not in android_root.ABI:
+            raise HostLacks(
+                f"lab-{self.name}: it runs on Linux on {', '.join(android_root.ABI)}; this is {sys.platform} on "
+                f"{platform.machine()}; elsewhere: edge-dwsep lab up android-arm64"
+            )
+        packages = android_root.root_packages()
+        recipe = Path(android_root.__file__).read_bytes() + json.dumps(debian.manifest(packages)).encode()
+        built = cache_folder() / "lab" / "android" / hashlib.sha256(recipe).hexdigest()[:32]
+        if built.exists():
+            return built
+        part = built.with_name(f"{built.name}.{uuid.uuid4().hex}.part")
+        try:
+            android_root.build_root(packages, part / "root", part / "scratch")
+            shutil.rmtree(part / "scratch")
+            (part / "packages.json").write_text(json.dumps(debian.manifest(packages), indent=1))
+            with contextlib.suppress(FileExistsError):  # another process was as fast
+                part.rename(built)
+        except OSError as error:
+            raise PermanentDeviceError(
+                f"lab-{self.name}: its root could not be made in {part}: {error.strerror}"
+            ) from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return built
+
+    def up(self, *, data_bytes: int = 0, properties: Mapping[str, str] | None = None) -> Running:
+        """Start the machine, unless it is up.
+
+        Args:
+            data_bytes: size of a file system in memory for /data/local/tmp; 0 for the host's disk.
+            properties: what getprop answers besides, or instead of, what it answers at first.
+
+        Raises:
+            HostLacks: this host cannot run it.
+            DeviceError: it could not be made or started.
+        """
+        adb = find_adb()
+        built = self.build()
+        with self._alone():
+            running = self.running()
+            if running is None:
+                self._remove()
+                running = self._started(adb, built, data_bytes, {**android_root.PROPERTIES, **(properties or {})})
+        return running
+
+    def running(self) -> Running | None:
+        """The machine, if it is up; no process is asked."""
+        try:
+            state = json.loads((self.folder / "state.json").read_text())
+            pid = int(state["pid"])
+            if android_init.start_time(pid) != state["start"]:
+                return None
+            return Running(pid, f"127.0.0.1:{state['port']}", int(state["adb_port"]))
+        except (OSError, ValueError, KeyError, IndexError):
+            return None
+
+    def down(self) -> bool:
+        """End the machine and remove what it leaves, also after a crash.
+
+        Returns:
+            Whether it was up.
+
+        Raises:
+            TransientDeviceError: it did not end.
+        """
+        with self._alone():
+            running = self.running()
+            if running is not None:
+                _end(running.pid, self.name)
+            self._remove()
+        return running is not None
+
+    def adbd_pid(self) -> int:
+        """Number, on this host, of the process adbd; tests kill and stop it.
+
+        Raises:
+            TransientDeviceError: it does not run at the moment.
+        """
+        running = self.running()
+        middle = _children(running.pid) if running else []
+        for init in (pid for one in middle for pid in _children(one)):
+            for pid in _children(init):
+                with contextlib.suppress(OSError):
+                    if Path(f"/proc/{pid}/comm").read_text().strip() == "adbd":
+                        return pid
+        raise TransientDeviceError(f"lab-{self.name}: adbd does not run")
+
+    def _started(self, adb: str, built: Path, data_bytes: int, properties: Mapping[str, str]) -> Running:
+        for folder in (self.data, self.properties.parent, self.folder / "home"):
+            folder.mkdir(parents=True)
+        self.data.chmod(0o771)
+        self.properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        config = {
+            "root": str(built / "root"),
+            "data": str(self.data),
+            "data_bytes": data_bytes,
+            "vendor": str(self.properties.parent),
+            "state": str(self.folder / "state.json"),
+            "adb": adb,
+            "adb_home": str(self.folder / "home"),
+        }
+        (self.folder / "config.json").write_text(json.dumps(config))
+        command = [sys.executable, "-I", "-S", android_init.__file__, str(self.folder / "config.json")]
+        log = self.folder / "log"
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, cwd="/"
+            )
+        try:
+            process.wait(timeout=UP_SECONDS)
+            running = self._require_running(log)
+            AdbTransport(f"lab-{self.name}", running.serial, running.adb_port).shell("true", timeout=UP_SECONDS)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            self._remove()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise TransientDeviceError(
+                    f"lab-{self.name}: it did not start within {UP_SECONDS:.0f} s; try again"
+                ) from error
+            raise
+        return running
+
+    def _require_running(self, log: Path) -> Running:
+        running = self.running()
+        if running is None:
+            said = log.read_text(errors="replace").strip().splitlines()
+            raise HostLacks(f"lab-{self.name}: it did not start: {said[-1] if said else 'it gave no reason'}; {NEEDS}")
+        return running
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        return locked(self.folder.with_name(f"{self.name}.lock"))
+
+    def _remove(self) -> None:
+        """Remove the folder, and what jobs made unreadable in it."""
+
+        def again(function: Any, path: str, _: Any) -> None:
+            with contextlib.suppress(OSError):
+                Path(path).parent.chmod(stat.S_IRWXU)
+                if not Path(path).is_symlink():
+                    Path(path).chmod(stat.S_IRWXU)
+                function(path)
+
+        shutil.rmtree(self.folder, onerror=again)
+
+
+def _end(pid: int, name: str) -> None:
+    """End a process and wait until it is gone; the kernel ends what depends on it."""
+    with contextlib.suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            for number, seconds in ((signal.SIGTERM, DOWN_SECONDS), (signal.SIGKILL, DOWN_SECONDS)):
+                signal.pidfd_send_signal(descriptor, number)
+                if _ended(descriptor, seconds):
+                    return
+        finally:
+            os.close(descriptor)
+        raise TransientDeviceError(f"lab-{name}: process {pid} does not end; try again")
+
+
+def _ended(descriptor: int, seconds: float) -> bool:
+    import select
+
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[1]) == parent:
+                    found.append(int(folder.name))
+    return found
