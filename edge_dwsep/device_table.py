@@ -83,7 +83,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "sensors", ", ".join(facts["sensors"])
     yield "Android API", str(facts["android_sdk"] or "")
     for name, reason in facts["environments"].items():
-        yield f"engines: {name}", reason or "can be installed"
+        yield f"engines: {name}", reason or "can be had"
 
 
 def _cluster(cluster: Mapping[str, Any]) -> str:

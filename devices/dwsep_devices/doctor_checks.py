@@ -25,6 +25,7 @@ __all__ = [
     "ssh_client",
 ]
 
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator
@@ -85,12 +86,12 @@ def connection(visit: Visit) -> Iterator[Check]:
     if error is None or isinstance(error, DeviceRefused):
         yield Check("connection", "ok", visit.known.where or "it answers")
     elif visit.profile.lab:
-        again = f"edge-dwsep lab down {visit.profile.lab} && edge-dwsep lab up {visit.profile.lab}"
-        yield Check("connection", "fail", visit.said(error), again)
+        yield Check("connection", "fail", visit.said(error), visit.there("true"))
     elif visit.profile.transport == "adb":
         yield Check("connection", "fail", visit.said(error), "adb reconnect offline; adb devices -l")
     else:
-        yield Check("connection", "fail", visit.said(error), f"{visit.client} -v true")
+        verbose = visit.client.replace("ssh", "ssh -v", 1)
+        yield Check("connection", "fail", visit.said(error), f"{verbose} true")
 
 
 def host_key(visit: Visit) -> Iterator[Check]:
@@ -100,9 +101,11 @@ def host_key(visit: Visit) -> Iterator[Check]:
         yield Check("host key", "ok", "known")
         return
     if "changed" in str(error):
+        told = re.search(r'ssh-keygen -f "[^"]*" -R "[^"]*"', str(error))  # ssh knows which file and which entry
         host, port = visit.known.host.rpartition("@")[2], visit.known.port
         entry = shlex.quote(f"[{host}]:{port}" if port else host)
-        yield Check("host key", "fail", visit.said(error), f"ssh-keygen -R {entry} && {visit.client} true")
+        removal = told.group(0) if told else f"ssh-keygen -R {entry}"
+        yield Check("host key", "fail", visit.said(error), f"{removal} && {visit.client} true")
         return
     yield Check("host key", "fail", visit.said(error), f"{visit.client} true")
 

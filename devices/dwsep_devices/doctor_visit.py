@@ -93,7 +93,7 @@ class Visit:
 
     def said(self, error: Exception) -> str:
         """What an error says, without the device's name in front."""
-        return str(error).removeprefix(f"{self.name}: ")
+        return str(error).removeprefix(f"{self.name}: ").removeprefix("local: ")
 
     @property
     def client(self) -> str:
@@ -104,7 +104,9 @@ class Visit:
         return shlex.join(["ssh", *ssh_options(self.known), self.known.host or self.name])
 
     def there(self, command: str) -> str:
-        """A command for people that runs one on the device."""
+        """A command for people that runs one on the device; a machine of the lab is made anew instead."""
+        if self.profile.lab:
+            return f"edge-dwsep lab down {self.profile.lab} && edge-dwsep lab up {self.profile.lab}"
         return command if self.profile.transport == "local" else f"{self.client} {shlex.quote(command)}"
 
     def close(self) -> None:

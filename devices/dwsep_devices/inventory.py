@@ -14,6 +14,7 @@ __all__ = [
     "require_device_name",
 ]
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -150,7 +151,8 @@ def add_device(device: KnownDevice, *, replace: bool = False) -> Path:
             f"{device.name}: {path} could not be written: {error.strerror}; set XDG_CONFIG_HOME to a folder that can be"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
     return path
 
 

@@ -48,7 +48,7 @@ def devices() -> None:
 @click.option("--port", type=click.IntRange(1, 65535), help="Of its ssh server. [default: what ssh chooses]")
 @click.option("--identity", type=click.Path(path_type=Path), help="Key to log in with. [default: what ssh chooses]")
 @click.option("--ssh-option", "ssh_options", multiple=True, help="As ssh -o takes it: ProxyJump=HOST; repeatable.")
-@click.option("--serial", default="", help="Of an Android device, as `adb devices` lists it.")
+@click.option("--serial", default="", help="Of an Android device. [default: the one that adb lists]")
 @click.option("--root", default="", help="Folder on the device for what is ours. [default: that of the kind]")
 @click.option("--replace", is_flag=True, help="Replace a device of that name.")
 @json_option
@@ -64,9 +64,9 @@ def add(
     replace: bool,
     as_json: bool,
 ) -> None:
-    """Keep under NAME how a device is reached. The device is not contacted."""
-    from dwsep_devices.inventory import KnownDevice, add_device
-    from dwsep_devices.profile import profile_kinds
+    """Keep under NAME how a device is reached. It need not be on."""
+    from dwsep_devices.inventory import KnownDevice, add_device, require_device_name
+    from dwsep_devices.profile import load_profile, profile_kinds
     from dwsep_runtime.errors import InvalidInput
 
     if kind is None:
@@ -76,6 +76,8 @@ def add(
             raise click.UsageError(f"--ssh-option must be NAME=VALUE, such as ProxyJump=HOST; received {option!r}")
     if identity is not None and not identity.is_file():
         raise InvalidInput(f"--identity must be the file of a private key; there is none at {str(identity)!r}")
+    if load_profile(kind).transport == "adb" and not (serial or load_profile(kind).lab):
+        serial = _only_serial(require_device_name(name))
     device = KnownDevice(
         name=name,
         kind=kind,
@@ -270,6 +272,19 @@ def start(kind: str, avd: str, as_json: bool) -> None:
         click.echo(f"{avd} runs as {serial}")
 
 
+def _only_serial(name: str) -> str:
+    """The serial of the one device that adb lists."""
+    from dwsep_devices.adb import AdbTransport
+    from dwsep_runtime.errors import InvalidInput
+
+    with contextlib.closing(AdbTransport(name, "")) as transport:
+        attached = transport.attached()
+    if len(attached) != 1:
+        listed = ", ".join(f"{one.serial} ({one.state})" for one in attached) or "none"
+        raise InvalidInput(f"{name} is reached by adb: choose its device with --serial; adb lists {listed}")
+    return attached[0].serial
+
+
 def _entry(name: str) -> dict[str, Any]:
     """What the list says of a device; of one whose file is broken, why."""
     from dwsep_devices.inventory import load_device, profile_of
@@ -306,7 +321,7 @@ def _environments(name: str, facts: Facts) -> dict[str, str]:
         from dwsep_runtime.engines import ENGINES
 
         names = dict.fromkeys(kind.environment for kind in ENGINES.values())
-        return {item: "" if is_met_here(item) else "made when first used" for item in names}
+        return {item: "" if is_met_here(item) else "not installed; made by pip when first used" for item in names}
     from dwsep_devices.provision import can_provide
 
     reasons: dict[str, str] = can_provide(facts)
