@@ -15,8 +15,8 @@ import platform
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dwsep_runtime
@@ -39,16 +39,25 @@ class EnvironmentKind:
         requirements: every package that is installed, as :func:`dwsep_devices.wheels.fetch` takes them.
         pythons: versions of Python that all of them have wheels for, the preferred one first; empty where that is left
             to the package index, and where this toolchain itself depends on them, so that its own Python has them.
+        device_bytes: that it takes on a device, about, while it is made.
+        glibc: oldest GNU C library by machine, where a package needs a newer one than NumPy does.
     """
 
     requirements: tuple[str, ...]
     pythons: tuple[tuple[int, int], ...] = ()
+    device_bytes: int = 0
+    glibc: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 ENVIRONMENTS: dict[str, EnvironmentKind] = {
-    "litert": EnvironmentKind(("ai-edge-litert", "numpy")),
-    "onnxruntime": EnvironmentKind(("numpy", "onnxruntime")),
-    "tflite-runtime": EnvironmentKind(("numpy==1.26.4", "tflite-runtime==2.14.0"), ((3, 11), (3, 10), (3, 9))),
+    "litert": EnvironmentKind(("ai-edge-litert", "ml-dtypes", "numpy"), device_bytes=120_000_000),
+    "onnxruntime": EnvironmentKind(("numpy", "onnxruntime"), device_bytes=130_000_000),
+    "tflite-runtime": EnvironmentKind(
+        ("numpy==1.26.4", "tflite-runtime==2.14.0"),
+        ((3, 11), (3, 10), (3, 9)),
+        device_bytes=80_000_000,
+        glibc={"aarch64": (2, 34)},
+    ),
 }
 """The environments by the names that ``dwsep_runtime.engines.ENGINES`` uses."""
 
