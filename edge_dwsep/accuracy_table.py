@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge_dwsep.per_class import class_name, largest_confusions
+from edge_dwsep.table import shown_devices
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,9 @@ def print_accuracy(screen: Console, results: Mapping[str, Any]) -> None:
     runs = results["runs"]
     name = (results.get("reference") or {}).get("name", "")
     numeric = [run for run in runs if run.get("numeric_agreement")]
+    named = shown_devices(results["devices"])
     titles = [
+        "device",
         "variant",
         "engine",
         "size",
@@ -43,6 +46,7 @@ def print_accuracy(screen: Console, results: Mapping[str, Any]) -> None:
     ]
     rows = [
         [
+            named.get(run["device"], ""),
             run["variant"],
             run["engine"],
             f"{run['file_bytes'] / 1000:,.0f} kB",
@@ -54,13 +58,14 @@ def print_accuracy(screen: Console, results: Mapping[str, Any]) -> None:
         ]
         for run in runs
     ]
-    _print(screen, titles, rows, left={0, 1, 6, 7}, wrapped={7})
+    _print(screen, titles, rows, left={0, 1, 2, 7, 8}, wrapped={8})
     if numeric:
         tolerance = _percent(numeric[0]["numeric_agreement"]["tolerance"])
         screen.print()
         _print(
             screen,
             [
+                "device",
                 "variant",
                 "engine",
                 "output",
@@ -71,8 +76,12 @@ def print_accuracy(screen: Console, results: Mapping[str, Any]) -> None:
                 "cosine",
                 f"within {tolerance}",
             ],
-            [_numeric(run, output) for run in numeric for output in run["numeric_agreement"]["outputs"]],
-            left={0, 1, 2},
+            [
+                [named.get(run["device"], ""), *_numeric(run, output)]
+                for run in numeric
+                for output in run["numeric_agreement"]["outputs"]
+            ],
+            left={0, 1, 2, 3},
         )
     if name and (numeric or any(run["agreement"] for run in runs)):
         screen.print(f"reference: {name}", markup=False)
@@ -137,7 +146,7 @@ def _print(
     shown = [index for index in range(len(titles)) if any(row[index] for row in rows)]
     for index in shown:
         table.add_column(
-            Text(titles[index]), justify="left" if index in left else "right", no_wrap=index in {0, 1} - wrapped
+            Text(titles[index]), justify="left" if index in left else "right", no_wrap=index in {0, 1, 2} - wrapped
         )
     for row in rows:
         table.add_row(*(Text(row[index]) for index in shown))

@@ -50,7 +50,7 @@ def run_demo(folder: Path, command: str, on_step: Callable[[str], None] = lambda
         on_step("load the checkpoint")
     source = open_model(CHECKPOINT)
     data = open_data(DATA)
-    results = new_results(command, {**LATENCY.to_json(), "data": DATA}, LocalDevice.name)
+    results = new_results(command, {**LATENCY.to_json(), "data": DATA}, [LocalDevice.description])
     results["model"] = {**asdict(source.facts), "labels": list(source.labels)}
     results["data"] = {"name": data.evaluation.name, "count": len(data.evaluation), "sha256": data.evaluation.sha256}
     failed: list[tuple[Recipe, DwsepError]] = []

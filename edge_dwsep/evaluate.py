@@ -6,7 +6,7 @@ sooner.
 
 from __future__ import annotations
 
-__all__ = ["Evaluation", "engines_of", "evaluate"]
+__all__ = ["Evaluation", "engines_of", "evaluate", "failed_records"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -121,7 +121,7 @@ def evaluate(
         reference = require_reference(what)
     settings = what.latency or what.accuracy
     threads = settings.threads if settings else 1
-    records = [run_record(artifact, titles[artifact.file], engine, threads) for artifact, engine in plan]
+    records = [run_record(device.name, artifact, titles[artifact.file], engine, threads) for artifact, engine in plan]
     results["runs"].extend(records)
     if what.latency is not None:
         for record in records:
@@ -142,6 +142,27 @@ def evaluate(
                 setup = setup_of(artifact, engine, what.latency or LatencySettings(threads=threads))
                 operator = crashing_operator(device, artifact, engine, setup)
                 record["error"] += f"; it crashes on {operator}" if operator else ""
+
+
+def failed_records(
+    device: str, plan: Sequence[tuple[Artifact, str]], what: Evaluation, error: str, kind: str
+) -> list[dict[str, Any]]:
+    """Records of a plan of which nothing could be run, for a reason that holds for all of it.
+
+    Args:
+        device: its name.
+        plan: artifact and engine of each run.
+        what: was wanted.
+        error: the reason.
+        kind: name of the error's class.
+    """
+    titles = _titles([artifact for artifact, _ in plan])
+    settings = what.latency or what.accuracy
+    threads = settings.threads if settings else 1
+    records = [run_record(device, artifact, titles[artifact.file], engine, threads) for artifact, engine in plan]
+    for record in records:
+        record.update(status="failed", valid=False, error=error, error_class=kind)
+    return records
 
 
 def _measure(

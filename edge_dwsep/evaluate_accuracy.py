@@ -48,7 +48,7 @@ def run_reference(
     """Run the reference, record it, and give what the others are compared with."""
     artifact, engine = run
     files, settings = _asked_for(what)
-    record = {**run_record(artifact, title, engine, settings.threads), "is_reference": True}
+    record = {**run_record(device.name, artifact, title, engine, settings.threads), "is_reference": True}
     name = f"{title} on {engine}"
     try:
         on_step(f"run the reference, {name}")

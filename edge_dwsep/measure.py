@@ -69,9 +69,10 @@ class LatencySettings:
         return {**asdict(self), "options": dict(self.options), "conditions": self.conditions.to_json()}
 
 
-def run_record(artifact: Artifact, title: str, engine: str, threads: int) -> dict[str, Any]:
+def run_record(device: str, artifact: Artifact, title: str, engine: str, threads: int) -> dict[str, Any]:
     """What a run's record says of the artifact, before anything is measured."""
     return {
+        "device": device,
         "variant": title,
         "format": artifact.format,
         "scheme": artifact.scheme,

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["SCHEMA_VERSION", "add_run", "circumstances", "new_results", "write_results"]
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -13,12 +13,12 @@ from typing import Any
 
 from dwsep_export.output import json_text, write_text
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 TOOLS = ("edge-dwsep", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "numpy")
 
 
-def new_results(command: str, settings: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """Results without runs: when, by which command, versions and settings."""
+def new_results(command: str, settings: Mapping[str, Any], devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Results without runs: when, by which command, versions, settings, and what is known of the devices before."""
     return {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -27,7 +27,7 @@ def new_results(command: str, settings: Mapping[str, Any], device: str) -> dict[
         "model": None,
         "data": None,
         "reference": None,
-        "device": {"name": device},
+        "devices": [dict(device) for device in devices],
         "settings": dict(settings),
         "runs": [],
         "comparisons": [],
@@ -35,10 +35,10 @@ def new_results(command: str, settings: Mapping[str, Any], device: str) -> dict[
 
 
 def add_run(results: dict[str, Any], record: dict[str, Any], measured: Mapping[str, Any]) -> None:
-    """Put what was measured into a run's record; what is true of the device goes to the results as a whole."""
+    """Put what was measured into a run's record; what is true of the device goes to its entry in ``devices``."""
     for key, value in measured.items():
         if key == "device":
-            results["device"].update(value)
+            next(one for one in results["devices"] if one["name"] == record["device"]).update(value)
         elif key == "doubts":
             record["warnings"].extend(sentence for sentence in value if sentence not in record["warnings"])
         elif key == "invalid":
@@ -57,6 +57,7 @@ def circumstances(result: Mapping[str, Any]) -> dict[str, Any]:
         "state": result["state"],
         "device": result["device"],
         "harness_sha256": result["harness_sha256"],
+        "environment": result.get("environment") or None,
     }
 
 

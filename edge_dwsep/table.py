@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["console", "milliseconds", "print_comparisons", "print_results", "print_runs", "print_sustained"]
+__all__ = [
+    "console",
+    "milliseconds",
+    "print_comparisons",
+    "print_results",
+    "print_runs",
+    "print_sustained",
+    "shown_devices",
+]
 
 import shutil
 import sys
@@ -36,7 +44,7 @@ Column = tuple[str, Literal["left", "right"], bool, Callable[[Mapping[str, Any]]
 def print_results(screen: Console, results: Mapping[str, Any]) -> None:
     """Print everything that a series of runs showed: runs, comparisons, and what a scenario tells besides."""
     runs = results["runs"]
-    print_runs(screen, runs)
+    print_runs(screen, runs, results["devices"])
     print_comparisons(screen, results)
     for run in runs:
         if run["sustained"]:
@@ -45,14 +53,17 @@ def print_results(screen: Console, results: Mapping[str, Any]) -> None:
             print_operators(screen, f"{run['variant']} on {run['engine']}", run["operators"])
 
 
-def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]]) -> None:
+def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]], devices: Sequence[Mapping[str, Any]] = ()) -> None:
     """Print one row a run, and below what is to be known of each; columns without any value are left out.
 
     Args:
         screen: where to.
-        runs: records as in results.json.
+        runs: records as in results.json, in an order that ranks nothing.
+        devices: as in results.json; named where there are several, or one is another than this machine.
     """
+    named = shown_devices(devices)
     columns: list[Column] = [
+        ("device", "left", True, lambda run: named.get(run.get("device"), "")),
         ("variant", "left", True, lambda run: str(run["variant"])),
         ("engine", "left", True, lambda run: str(run["engine"])),
         ("size", "right", True, lambda run: f"{run['file_bytes'] / 1000:,.0f} kB"),
@@ -70,6 +81,13 @@ def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]]) -> None:
     for run in runs:
         for note in _notes(run):
             screen.print(Text(f"{run['variant']} on {run['engine']}: {note}"))
+
+
+def shown_devices(devices: Sequence[Mapping[str, Any]]) -> dict[Any, str]:
+    """What a table calls each device; nothing where all is of this machine."""
+    if all(device["name"] == "local" for device in devices):
+        return {}
+    return {device["name"]: f"{device['name']}{' (emulated)' if device.get('emulated') else ''}" for device in devices}
 
 
 def print_comparisons(screen: Console, results: Mapping[str, Any]) -> None:

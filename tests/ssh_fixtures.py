@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -70,10 +71,8 @@ class SshHost:
     def kill_sessions(self) -> None:
         """Break every connection that stands."""
         for number in self.sessions():
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
 
 def _program(name: str) -> str:

@@ -6,7 +6,7 @@ __all__ = ["Device"]
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from dwsep_runtime.spawn import Completed
 
@@ -17,6 +17,13 @@ class Device(Protocol):
     @property
     def name(self) -> str:
         """What the user calls it."""
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """What is known of it before it is reached: ``name``, ``kind``, ``emulated``."""
+
+    def environment_facts(self, environment: str) -> Mapping[str, Any]:
+        """``name``, ``hash`` and ``packages`` of an environment that was used; empty for this Python's own."""
 
     @property
     def root(self) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwsep_devices.blobs import push_blob
 from dwsep_devices.device import Device
+from dwsep_devices.retries import retrying
 from dwsep_runtime.conditions import Conditions
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.engines.protocol import EngineSettings
@@ -21,10 +22,13 @@ from dwsep_runtime.job import Job
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.protocol import ResultReader
 from dwsep_runtime.scenarios import ColdStart, Interleaved
-from dwsep_runtime.spawn import finish
+from dwsep_runtime.spawn import Completed, finish
 
 if TYPE_CHECKING:
     from dwsep_runtime.scenarios import Scenario
+
+RUNS = 3
+"""How often a run is begun at most when its connection breaks."""
 
 RESULT_KEYS = {"measured": dict, "state": dict, "device": dict, "harness_sha256": str}
 """What a result of any scenario tells, and the type of each."""
@@ -83,6 +87,8 @@ def start(
 ) -> dict[str, Any]:
     """Run a prepared job to its end.
 
+    A run whose connection broke is begun again from nothing, a few times; nothing that it said before counts.
+
     Args:
         device: where its files are.
         job: what to do.
@@ -97,18 +103,26 @@ def start(
         ProtocolError: the result is of other files, or lacks what every result tells.
         DwsepError: the run failed, with the error that it reported.
     """
-    reader = ResultReader(job.id, on_event)
-    completed = device.run(
-        device.runtime_command_for(ENGINES[job.engine].environment),
-        stdin=f"{json.dumps(job.to_json())}\n",
-        timeout=timeout,
-        environment=device.runtime_environment,
-        on_line=reader.feed,
-    )
+    environment = ENGINES[job.engine].environment
+    command = device.runtime_command_for(environment)
+
+    def once() -> tuple[ResultReader, Completed]:
+        reader = ResultReader(job.id, on_event)
+        completed = device.run(
+            command,
+            stdin=f"{json.dumps(job.to_json())}\n",
+            timeout=timeout,
+            environment=device.runtime_environment,
+            on_line=reader.feed,
+        )
+        return reader, completed
+
+    reader, completed = retrying(once, tries=RUNS)
     result = finish(job, reader, completed)
     _require_files(job, result)
     _require_keys(job, result)
-    return {**result, "log": [*reader.log, *completed.errors]}
+    facts = device.environment_facts(environment)
+    return {**result, "environment": dict(facts), "log": [*reader.log, *completed.errors]}
 
 
 def _require_files(job: Job, result: dict[str, Any]) -> None:

@@ -77,7 +77,9 @@ class Holder:
         return who == mine and process.isdigit() and _started(int(process)) != started
 
 
-_NOW = "now=$(cut -d. -f1 /proc/uptime 2>/dev/null || date +%s); boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
+_NOW = (
+    "now=$(cut -d. -f1 /proc/uptime 2>/dev/null || date +%s); boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
+)
 
 
 def lease_script(lease: Lease, seconds: float, *, instead_of: str = "") -> str:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dwsep_devices.errors import PermanentDeviceError, TransientDeviceError
 from dwsep_runtime.model_file import sha256_of
@@ -30,6 +31,7 @@ class LocalDevice:
     """See :class:`dwsep_devices.device.Device`; files lie in a temporary folder that :meth:`close` removes."""
 
     name = "local"
+    description: Mapping[str, Any] = {"name": "local", "kind": "local", "emulated": False}
     runtime_environment: Mapping[str, str] = RUNTIME_ENVIRONMENT
 
     def __init__(self) -> None:
@@ -51,6 +53,10 @@ class LocalDevice:
         from dwsep_devices.environments import environment_command, is_met_here
 
         return here if is_met_here(environment) else environment_command(environment)
+
+    def environment_facts(self, environment: str) -> Mapping[str, Any]:  # noqa: ARG002  # of the protocol
+        """Nothing: the versions of this Python's packages stand in the results; see the protocol."""
+        return {}
 
     def warm(self) -> None:
         """Start a process of the runtime, which waits for its job; see the protocol."""

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from dwsep_devices.errors import DeviceError, DeviceFull, PermanentDeviceError, TransientDeviceError
-from dwsep_devices.retries import FIRST_WAIT, GROWTH, TRIES
+from dwsep_devices.errors import DeviceFull, PermanentDeviceError, TransientDeviceError
+from dwsep_devices.retries import retrying
 from dwsep_devices.transport import Transport, quoted
+from dwsep_runtime.errors import ProtocolError
 from dwsep_runtime.model_file import sha256_of
 
 SLOWEST = 50_000
@@ -59,30 +60,34 @@ def push_file(device: Asker, local: Path, remote: str, sha256: str, *, sleep: Ca
     except OSError as error:
         raise PermanentDeviceError(f"{device.name}: {local} cannot be read: {error.strerror}") from error
     patience = LEAST_SECONDS + size / HASH_RATE
-    for attempt in range(1, TRIES + 1):
+    sent: list[int] = []
+
+    def once() -> None:
         told = device.answers(_look(remote, sha256), timeout=patience)
         if told["is"] == "same":
-            return attempt > 1
+            return
         have = _number(device, told, "have")
         have = have if have <= size else 0
-        try:
-            _require_space(device, told, size - have, local.name)
-            _send(device, local, f"{remote}.part", have, size)
-            told = device.answers(_finish(remote, sha256), timeout=patience)
-            if told["is"] == "same":
-                return True
-            if sha256_of(local) != sha256:
-                raise PermanentDeviceError(f"{device.name}: {local} changed while it was copied; start again")
-            raise TransientDeviceError(f"{device.name}: {local.name} arrived damaged")
-        except TransientDeviceError as error:
-            if attempt == TRIES:
-                error.args = (f"{error} (tried {TRIES} times)",)
-                raise
-        except PermanentDeviceError:
-            _require_space(device, device.answers(_look(remote, sha256), timeout=patience), 1, local.name)
-            raise
-        sleep(FIRST_WAIT * GROWTH ** (attempt - 1))
-    raise TransientDeviceError(f"{device.name}: {local.name} could not be copied")
+        _require_space(device, told, size - have, local.name)
+        sent.append(size - have)
+        _send(device, local, f"{remote}.part", have, size)
+        _confirm(device, local, remote, sha256, patience)
+
+    try:
+        retrying(once, sleep=sleep)
+    except PermanentDeviceError:
+        _require_space(device, device.answers(_look(remote, sha256), timeout=patience), 1, local.name)
+        raise
+    return bool(sent)
+
+
+def _confirm(device: Asker, local: Path, remote: str, sha256: str, patience: float) -> None:
+    """Have the device check what arrived, and give it its name."""
+    if device.answers(_finish(remote, sha256), timeout=patience)["is"] == "same":
+        return
+    if sha256_of(local) != sha256:
+        raise PermanentDeviceError(f"{device.name}: {local} changed while it was copied; start again")
+    raise TransientDeviceError(f"{device.name}: {local.name} arrived damaged")
 
 
 def _send(device: Asker, local: Path, part: str, have: int, size: int) -> None:
@@ -143,5 +148,5 @@ def _require_space(device: Asker, told: dict[str, str], needed: int, what: str) 
 def _number(device: Asker, told: dict[str, str], key: str) -> int:
     value = told.get(key, "").strip()
     if not value.isdigit():
-        raise DeviceError(f"{device.name}: the device answered {value!r:.60} for {key}, a number was expected")
+        raise ProtocolError(f"{device.name}: the device answered {value!r:.60} for {key}, a number was expected")
     return int(value)

@@ -1,4 +1,4 @@
-"""A device behind a transport: jobs whose leftovers are ended, files checked by their hash, one measurement at a time."""
+"""A device behind a transport: jobs whose leftovers are ended, checked files, one measurement at a time."""
 
 from __future__ import annotations
 
@@ -84,6 +84,11 @@ class RemoteDevice:
         self._lock = threading.RLock()
 
     @property
+    def description(self) -> Mapping[str, Any]:
+        """What is known of it before it is reached; see the protocol."""
+        return {"name": self.name, "kind": self.profile.kind, "emulated": self.profile.emulated}
+
+    @property
     def root(self) -> str:
         """The folder that is ours, absolute; made when first asked for."""
         with self._lock:
@@ -96,7 +101,7 @@ class RemoteDevice:
         if self._facts is None:
             from dwsep_devices.probe import probe
 
-            self._facts = probe(lambda script: self.ask(script))
+            self._facts = probe(self.ask)
         return self._facts
 
     def ask(self, script: str, *, timeout: float = ASK_SECONDS, stdin: str = "", check: bool = True) -> str:
@@ -193,7 +198,8 @@ class RemoteDevice:
             while True:
                 script = f"{_make_root(self.profile.root)}\n{lease_script(self._lease, length, instead_of=dead)}"
                 if first:
-                    script += f'[ -f "$d/lease" ] && grep -q {self._lease.token} "$d/lease" && {{ {end_leftovers_script()}\n}}; true'
+                    mine = f'[ -f "$d/lease" ] && grep -q {self._lease.token} "$d/lease"'
+                    script += f"{mine} && {{ {end_leftovers_script()}\n}}; true"
                 asked_at = time.monotonic()
                 told_by_device = self.answers(script)
                 self._root = told_by_device["root"]
@@ -256,7 +262,9 @@ class RemoteDevice:
         part = local.with_name(f"{local.name}.part")
 
         def once() -> None:
-            told = self.answers(f"[ -f {quoted(remote)} ] && sha256sum < {quoted(remote)} | sed 's/^/is=/;s/ .*//'; true")
+            told = self.answers(
+                f"[ -f {quoted(remote)} ] && sha256sum < {quoted(remote)} | sed 's/^/is=/;s/ .*//'; true"
+            )
             self.transport.fetch(remote, part, timeout=FETCH_SECONDS)
             from dwsep_runtime.model_file import sha256_of
 

@@ -194,7 +194,7 @@ class SshTransport:
         last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "it gave no reason")
         told = f"{self.name}: ssh to {self._host}"
         if "IDENTIFICATION HAS CHANGED" in said:
-            removing = re.search(r'ssh-keygen -f .* -R .*', said)
+            removing = re.search(r"ssh-keygen -f .* -R .*", said)
             remove = removing.group(0).strip() if removing else f"ssh-keygen -R {self._host.rpartition('@')[2]}"
             return DeviceRefused(
                 f"{told}: the host key has changed since it was accepted. If the board was set up anew, accept the new "
@@ -226,7 +226,7 @@ def _private_folder() -> Path:
         PermanentDeviceError: the place is somebody else's.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    usable = os.path.isabs(runtime) and os.access(runtime, os.W_OK) and len(runtime) < 60
+    usable = Path(runtime).is_absolute() and os.access(runtime, os.W_OK) and len(runtime) < 60
     folder = Path(runtime) / "edge-dwsep" if usable else Path("/tmp") / f"edge-dwsep-{os.getuid()}"  # noqa: S108
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()

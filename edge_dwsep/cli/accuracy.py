@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["accuracy"]
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,7 @@ import click
 from edge_dwsep.cli.options import (
     Seconds,
     data_option,
-    device_option,
+    device_options,
     engine_option,
     json_option,
     preprocessing_from,
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @data_option("Labelled images", required=True)
-@device_option
+@device_options
 @engine_option
 @threads_option
 @preprocessing_options
@@ -61,7 +60,8 @@ if TYPE_CHECKING:
 def accuracy(
     artifacts: tuple[Path, ...],
     data: str,
-    device: str,
+    devices: tuple[str, ...],
+    no_wait: bool,
     engines: tuple[str, ...],
     threads: int,
     scale: str | None,
@@ -84,9 +84,9 @@ def accuracy(
     no accuracy: give --reference, and outputs are compared number by number. For that an .npz file with images is
     enough, or one with floating-point inputs as the model takes them.
     """
-    from dwsep_devices import open_device
     from edge_dwsep.accuracy_table import print_accuracy, print_classes, print_confusion
     from edge_dwsep.cli.measuring import measure_and_show
+    from edge_dwsep.cli.opening import opened_alone
     from edge_dwsep.datasets.evaluation import open_evaluation
     from edge_dwsep.evaluate import Evaluation
     from edge_dwsep.measured_accuracy import AccuracySettings, evaluation_files
@@ -107,9 +107,19 @@ def accuracy(
         what = Evaluation(
             accuracy=settings, files=files, reference=first, preprocessing=preprocessing, label_offset=label_offset
         )
-        with contextlib.closing(open_device(device)) as target:
+        with opened_alone(devices, wait=not no_wait) as target:
             return measure_and_show(
-                "accuracy", artifacts, target, engines, what, asdict(settings), output, as_json, show
+                "accuracy",
+                artifacts,
+                devices,
+                target,
+                engines,
+                what,
+                asdict(settings),
+                output,
+                as_json,
+                show,
+                wait=not no_wait,
             )
 
 

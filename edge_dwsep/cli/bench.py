@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["bench"]
 
-import contextlib
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ import click
 from edge_dwsep.cli.conditions import conditions_from, conditions_options
 from edge_dwsep.cli.options import (
     Seconds,
-    device_option,
+    device_options,
     engine_option,
     engine_options_from,
     json_option,
@@ -41,7 +40,7 @@ BELONGS_TO = {
 
 @click.command()
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
-@device_option
+@device_options
 @engine_option
 @click.option("--scenario", type=click.Choice(SCENARIOS), default=SCENARIOS[0], show_default=True, help="What to time.")
 @click.option(
@@ -104,7 +103,8 @@ BELONGS_TO = {
 @json_option
 def bench(
     artifacts: tuple[Path, ...],
-    device: str,
+    devices: tuple[str, ...],
+    no_wait: bool,
     engines: tuple[str, ...],
     scenario: str,
     mode: str,
@@ -135,10 +135,11 @@ def bench(
     if interleave and scenario != "single-stream":
         raise click.UsageError(f"--interleave compares single-stream latency; leave out --scenario {scenario}")
     _require_belonging(TURNS if interleave else scenario)
-    from dwsep_devices import open_device
+    from edge_dwsep.cli.opening import opened_alone
 
-    with contextlib.closing(open_device(device)) as target:
-        target.warm()
+    with opened_alone(devices, wait=not no_wait) as target:
+        if target is not None:
+            target.warm()
         from dwsep_runtime import scenarios
         from edge_dwsep.cli.measuring import measure_and_show
         from edge_dwsep.evaluate import Evaluation
@@ -166,7 +167,9 @@ def bench(
         what = Evaluation(
             latency=latency, session=InterleaveSettings(launches) if interleave else None, profile_ops=profile_ops
         )
-        return measure_and_show("bench", artifacts, target, engines, what, latency.to_json(), output, as_json)
+        return measure_and_show(
+            "bench", artifacts, devices, target, engines, what, latency.to_json(), output, as_json, wait=not no_wait
+        )
 
 
 def _require_belonging(scenario: str) -> None:

@@ -27,26 +27,31 @@ if TYPE_CHECKING:
 def measure_and_show(
     command: str,
     files: Sequence[Path],
-    device: Device,
+    devices: Sequence[str],
+    device: Device | None,
     engines: Sequence[str],
     what: Evaluation,
     settings: Mapping[str, Any],
     output: Path | None,
     as_json: bool,
     show: Callable[[Console, Mapping[str, Any]], None] | None = None,
+    *,
+    wait: bool = True,
 ) -> int:
     """Measure model files and print tables or JSON; returns the exit code for the runs.
 
     Args:
         command: its name.
         files: what to measure.
-        device: where.
+        devices: names of where to.
+        device: the one that there is, opened; None where there are several, which are opened by processes of theirs.
         engines: wanted; none for all that can.
         what: latency or accuracy.
         settings: for the record.
         output: JSON file to write, if any.
         as_json: print JSON and nothing else.
         show: prints results; the table of runs unless given.
+        wait: whether to wait for devices that are in use.
 
     Raises:
         DwsepError: an artifact, engine or device cannot be used; nothing was measured then.
@@ -57,7 +62,7 @@ def measure_and_show(
         require_known_options(what.latency.options, {engine for _, engine in plan})
     if what.session is not None and len(plan) < 2:
         raise click.UsageError("--interleave compares at least two runs; give another file, or another --engine")
-    results = new_results(given_command(), settings, device.name)
+    results = new_results(given_command(), settings, [] if device is None else [device.description])
     if what.files is not None:
         data = what.files.data
         results["data"] = {"name": data.name, "count": len(data), "sha256": data.sha256}
@@ -66,8 +71,14 @@ def measure_and_show(
             raise click.UsageError(f"--output {output} is a folder; give the name of a JSON file")
         with staging_folder(output.parent):
             pass
-    with Progress(command, len(plan) + isinstance(what.reference, tuple)) as progress:
-        evaluate(device, plan, what, results, progress.step)
+    steps = len(plan) + isinstance(what.reference, tuple)
+    with Progress(command, steps * len(devices)) as progress:
+        if device is not None:
+            evaluate(device, plan, what, results, progress.step)
+        else:
+            from edge_dwsep.side_by_side import measure_side_by_side
+
+            measure_side_by_side(devices, plan, what, results, wait_for_lease=wait, on_step=progress.step)
     if as_json:
         import json
 
@@ -80,5 +91,7 @@ def measure_and_show(
         write_results(results, output)
     failures = [run for run in results["runs"] if run["status"] != "ok"]
     for failure in failures:
-        click.echo(f"edge-dwsep: {failure['variant']} on {failure['engine']} failed: {failure['error']}", err=True)
+        where = f" on {failure['device']}" if device is None else ""
+        said = f"{failure['variant']} on {failure['engine']}{where} failed: {failure['error']}"
+        click.echo(f"edge-dwsep: {said}", err=True)
     return exit_code_of_runs(results["runs"])

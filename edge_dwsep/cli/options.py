@@ -6,7 +6,7 @@ __all__ = [
     "Seconds",
     "architecture_options",
     "data_option",
-    "device_option",
+    "device_options",
     "engine_option",
     "engine_options_from",
     "given_command",
@@ -45,7 +45,25 @@ class Seconds(click.FloatRange):
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
-device_option = click.option("--device", default="local", show_default=True, help="Where to run.")
+
+
+def device_options(function: Function) -> Function:
+    """Adds ``--device``, given as ``devices``, and ``--no-wait``."""
+    for option in (
+        click.option("--no-wait", is_flag=True, help="Fail rather than wait for a device that is in use."),
+        click.option(
+            "--device",
+            "devices",
+            multiple=True,
+            default=("local",),
+            show_default=True,
+            help="Where to run: a name of `edge-dwsep devices list`; several, repeated, run side by side.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 engine_option = click.option(
     "--engine",
     "engines",

@@ -24,7 +24,8 @@ def _plural(amount: int, noun: str) -> str:
 
 def _sentence(results: Mapping[str, Any], runs: Sequence[ReportedRun]) -> str:
     """Return what was measured, on what, with what, and how often, as one plain sentence."""
-    model, data, device = (section(results, key) for key in ("model", "data", "device"))
+    model, data = section(results, "model"), section(results, "data")
+    device = _device_of(results)
     shape, times = model.get("input_shape"), "\N{MULTIPLICATION SIGN}"
     traits = [
         f"input {times.join(map(str, shape))}" if isinstance(shape, (list, tuple)) else "",
@@ -44,6 +45,12 @@ def _sentence(results: Mapping[str, Any], runs: Sequence[ReportedRun]) -> str:
         f"{f', {failed} of which failed' if failed else ''}; accuracy "
         f"{f'on {count(images)} images ' if images else ''}of {value(data.get('name') or 'an unnamed data set')}."
     )
+
+
+def _device_of(results: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the device of the results, the first where there are several."""
+    devices = results.get("devices")
+    return section({"device": devices[0]}, "device") if isinstance(devices, list) and devices else {}
 
 
 def _model_name(results: Mapping[str, Any]) -> str:
@@ -235,7 +242,7 @@ def _states(runs: Sequence[ReportedRun]) -> str:
 
 
 def _device(results: Mapping[str, Any], runs: Sequence[ReportedRun]) -> str:
-    blocks = [("", _definitions(_pairs(section(results, "device"))))]
+    blocks = [("", _definitions(_pairs(_device_of(results))))]
     before = next((run.before for run in runs if run.before), {})
     after = next((run.after for run in reversed(runs) if run.after), {})
     blocks.append(("Before the first run", _definitions(_pairs(before))))
@@ -287,7 +294,7 @@ def render(results: Mapping[str, Any]) -> str:
     names = labels(runs)
     legend = Legend.of(runs)
     notes, concerned = _footnotes(runs)
-    title = f"{_model_name(results)} on {value(section(results, 'device').get('name') or 'an unnamed device')}"
+    title = f"{_model_name(results)} on {value(_device_of(results).get('name') or 'an unnamed device')}"
     body = [f"<h1>{escape(title)}</h1>", f'<p class="lead">{escape(_sentence(results, runs))}</p>']
     if runs:
         body += [_figure(results, runs, names, legend), _table(results, runs, legend, notes), _warnings(concerned)]

@@ -195,7 +195,7 @@ def test_labelled_data_and_a_reference_that_is_no_classifier_are_compared_by_num
     artifact = open_artifact(written(tmp_path / "r.onnx", dense_onnx({"y": 1})))
     with evaluation_files(EvaluationSet("d", np.ones((9, 6), np.float32), np.zeros(9, np.int64))) as files:
         what = Evaluation(accuracy=AccuracySettings(), files=files, reference=(artifact, "onnxruntime"))
-        results = new_results("test", {}, "local")
+        results = new_results("test", {}, [device.description])
         evaluate(device, [(artifact, "onnxruntime")], what, results)
         with pytest.raises(NotAClassifier, match="give --reference FILE"):
             measure_accuracy(device, artifact, "onnxruntime", files, AccuracySettings(), preprocessing=Preprocessing())
@@ -274,7 +274,7 @@ def test_a_reference_that_fails_ends_the_evaluation(device: LocalDevice, tmp_pat
     artifact = open_artifact(written(tmp_path / "two.onnx", dense_onnx({"y": 5})))
     with evaluation_files(EvaluationSet("d", np.ones((9, 7), np.float32))) as files:
         what = Evaluation(accuracy=AccuracySettings(), files=files, reference=(artifact, "onnxruntime"))
-        results = new_results("test", {}, "local")
+        results = new_results("test", {}, [device.description])
         with pytest.raises(DwsepError, match=r"the reference, two on onnxruntime, failed: inputs are \(7,\)"):
             evaluate(device, [(artifact, "onnxruntime")], what, results)
     assert results["runs"] == []

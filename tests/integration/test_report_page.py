@@ -87,7 +87,7 @@ def results() -> dict[str, Any]:
         "model": {"name": "mobilenet_v1 0.25", "input_shape": [32, 32, 1], "sha256": "ab" * 32},
         "data": {"name": "fashion-mnist-test-sample", "count": 2000, "sha256": "cd" * 32},
         "reference": {"name": "keras float32", "top1": 0.9155},
-        "device": {"name": "local", "cpu": "a CPU with rather a long name @ 2.70GHz", "cores": 2},
+        "devices": [{"name": "local", "cpu": "a CPU with rather a long name @ 2.70GHz", "cores": 2}],
         "settings": {"threads": 1},
         "runs": runs,
     }

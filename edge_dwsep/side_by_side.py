@@ -1,0 +1,130 @@
+"""Measure on several devices at once: a process for each, so that none waits for, or fails with, another."""
+
+from __future__ import annotations
+
+__all__ = ["measure_side_by_side"]
+
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from dwsep_devices import open_device
+from dwsep_export import Artifact
+from dwsep_runtime.errors import DwsepError
+from edge_dwsep.evaluate import Evaluation, evaluate, failed_records
+from edge_dwsep.results import new_results
+
+Plan = Sequence[tuple[Artifact, str]]
+
+
+def measure_side_by_side(
+    devices: Sequence[str],
+    plan: Plan,
+    what: Evaluation,
+    results: dict[str, Any],
+    *,
+    wait_for_lease: bool = True,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> None:
+    """Measure a plan on each of several devices; adds to ``results`` what each of them showed, in their order.
+
+    A device that cannot be reached has all its runs recorded as failed; the others are measured all the same.
+
+    Args:
+        devices: their names.
+        plan: artifact and engine of each run, on every device.
+        what: latency, accuracy, or both.
+        results: see :mod:`edge_dwsep.results`.
+        wait_for_lease: whether to wait for a device that another measurement has.
+        on_step: told of each measurement as it begins.
+    """
+    context = multiprocessing.get_context("spawn")
+    processes, pipes = [], {}
+    told: dict[str, dict[str, Any]] = {}
+    try:
+        for name in devices:
+            ours, its = context.Pipe(duplex=False)
+            process = context.Process(
+                target=_measure_on, args=(its, name, plan, what, results["settings"], wait_for_lease)
+            )
+            process.start()
+            its.close()
+            processes.append(process)
+            pipes[ours] = name
+        while pipes:
+            for pipe in wait(list(pipes)):
+                _hear(pipe, pipes, told, on_step)
+        for process in processes:
+            process.join()
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()  # which it takes as an interruption, and cleans up
+        for process in processes:
+            process.join()
+    for name in devices:
+        _merge(results, told.get(name) or _unmeasured(name, plan, what, "its process ended without a result"))
+
+
+def _hear(
+    pipe: Any, pipes: dict[Connection, str], told: dict[str, dict[str, Any]], on_step: Callable[[str], None]
+) -> None:
+    try:
+        kind, content = pipe.recv()
+    except EOFError:
+        pipe.close()
+        del pipes[pipe]
+        return
+    if kind == "step":
+        on_step(f"{pipes[pipe]}: {content}")
+    else:
+        told[pipes[pipe]] = content
+
+
+def _measure_on(
+    pipe: Connection,
+    name: str,
+    plan: Plan,
+    what: Evaluation,
+    settings: dict[str, Any],
+    wait_for_lease: bool,  # noqa: FBT001  # of a process
+) -> None:
+    """The life of a device's process: steps as they begin, and at last its results."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def say(kind: str, content: Any) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            pipe.send((kind, content))
+
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            with contextlib.closing(
+                open_device(name, wait=wait_for_lease, on_wait=lambda said: say("step", said))
+            ) as device:
+                results = new_results("", settings, [device.description])
+                evaluate(device, plan, what, results, lambda step: say("step", step))
+        except DwsepError as error:
+            results = _unmeasured(name, plan, what, str(error), type(error).__name__)
+        say("results", results)
+
+
+def _unmeasured(name: str, plan: Plan, what: Evaluation, error: str, kind: str = "DeviceError") -> dict[str, Any]:
+    """Results of a device on which nothing could be measured."""
+    results = new_results("", {}, [{"name": name}])
+    results["runs"] = failed_records(name, plan, what, error, kind)
+    return results
+
+
+def _merge(results: dict[str, Any], one: dict[str, Any]) -> None:
+    """Add what one device showed; comparisons keep to its own runs."""
+    first = len(results["runs"])
+    results["runs"].extend(one["runs"])
+    results["devices"].extend(one["devices"])
+    for comparison in one["comparisons"]:
+        shifted = {key: comparison[key] + first for key in ("baseline", "run")}
+        results["comparisons"].append({**comparison, **shifted})
+    results["reference"] = results["reference"] or one["reference"]
+    results["settings"] = one["settings"] or results["settings"]
