@@ -280,16 +280,18 @@ def governor(visit: Visit) -> Iterator[Check]:
 
 def python(visit: Visit) -> Iterator[Check]:
     """Whether there is a Python that environments can be made with."""
+    from dwsep_devices.suitability import OLDEST_PYTHON, version_of
+
     known = visit.facts
-    usable = [item for item in known.pythons if item.venv and item.bits == 64]
-    install = visit.there("sudo apt install python3 python3-venv")
+    usable = [item for item in known.pythons if item.bits == 64 and version_of(item) >= OLDEST_PYTHON]
+    install = visit.there("sudo apt install python3")
     if usable:
         yield Check("python", "ok", ", ".join(f"{item.version} ({item.path})" for item in usable))
     elif known.pythons:
         told = ", ".join(f"{item.version} ({item.bits} bits)" for item in known.pythons)
-        yield Check("python", "fail", f"{told}; needed is one of 64 bits with the module venv", install)
+        yield Check("python", "fail", f"{told}; needed is 3.9 or later, of 64 bits", install)
     else:
-        yield Check("python", "fail", "none from 3.9 on", install)
+        yield Check("python", "fail", "none", install)
 
 
 def engines(visit: Visit) -> Iterator[Check]:
@@ -302,9 +304,10 @@ def engines(visit: Visit) -> Iterator[Check]:
         title = f"engines: {name}"
         if not reason:
             yield Check(title, "ok", "can be installed")
+        elif name in usual:
+            yield Check(title, "fail", reason, _engine_mend(visit, reason))
         else:
-            state = "fail" if name in usual else "warn"
-            yield Check(title, state, reason, f"edge-dwsep devices probe {visit.name}")
+            yield Check(title, "warn", reason)
 
 
 def engines_here(visit: Visit) -> Iterator[Check]:  # noqa: ARG001  # as every check
@@ -326,6 +329,14 @@ def _program(visit: Visit, title: str, program: str, package: str) -> Check:
     if found:
         return Check(title, "ok", found)
     return Check(title, "fail", f"there is no {program} on the PATH", f"sudo apt install {package}")
+
+
+def _engine_mend(visit: Visit, reason: str) -> str:
+    if "free" in reason:
+        return f"edge-dwsep devices remove {visit.name} --keep"
+    if "Python" in reason:
+        return visit.there("sudo apt install python3")
+    return "edge-dwsep devices kinds  # take another device or another system for it"
 
 
 def _transfer_mend(visit: Visit) -> str:
