@@ -114,11 +114,13 @@ def list_devices(as_json: bool) -> None:
             "by": entry["transport"],
             "where": entry["where"],
             "figures": "emulated" if entry["emulated"] else "",
-            "wrong": entry["error"],
         }
         for entry in entries
     ]
     print_rows(console(), rows)
+    for entry in entries:
+        if entry["error"]:
+            _say(f"{entry['name']}: {entry['error']}")
 
 
 @click.command("kinds")
