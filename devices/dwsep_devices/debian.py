@@ -11,7 +11,6 @@ from __future__ import annotations
 __all__ = ["MIRROR_VARIABLE", "Package", "fetch", "manifest", "require_programs", "unpack"]
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -19,12 +18,12 @@ import re
 import shutil
 import urllib.parse
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dwsep_devices.environments import cache_folder
+from dwsep_devices.cache import cache_folder, locked
 from dwsep_devices.errors import DeviceError, HostLacks, PermanentDeviceError, TransientDeviceError
 from dwsep_runtime.spawn import Completed, run_process
 
@@ -122,7 +121,7 @@ def fetch(
     require_programs(PROGRAMS, "to fetch Debian packages")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(root / "lock"):
+        with locked(root / "lock"):
             found = None if refresh else _known(root, key)  # another process may have been faster
             return _fetched(root, key, suite, architecture, refresh=refresh) if found is None else found
     except OSError as error:
@@ -157,7 +156,8 @@ def require_programs(programs: Mapping[str, str], purpose: str) -> None:
     Raises:
         HostLacks: one is not; the message has the command that installs all that are missing.
     """
-    missing = [program for program in programs if shutil.which(program) is None]
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    missing = [program for program in programs if shutil.which(program, path=path) is None]
     if not missing:
         return
     if shutil.which("apt-get") is None:
@@ -350,14 +350,6 @@ def _signed_by(source: str) -> str:
 def _debian_keyring() -> str:
     paths = [Path("/usr/share/keyrings") / name for name in KEYRINGS]
     return next((str(path) for path in paths if path.exists()), "")
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with this process, however it ends."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _run(

@@ -1,0 +1,141 @@
+"""What an emulated machine has beside Debian's packages: its start, its users, its sshd."""
+
+from __future__ import annotations
+
+__all__ = ["FILES", "FOLDERS", "INIT", "LINKS", "MODULES", "PACKAGES", "SUITE", "USER", "USER_ID"]
+
+SUITE = "bookworm"
+"""Its Python 3.11 is the newest that tflite-runtime has a wheel for."""
+
+PACKAGES = (
+    "base-files bash coreutils dash debianutils diffutils findutils mawk grep gzip hostname "
+    "iproute2 libacl1 libattr1 libaudit1 libblkid1 libbpf1 libbsd0 libbz2-1.0 libc-bin libc6 libcap-ng0 libcap2 "
+    "libcbor0.8 libcom-err2 libcrypt1 libdb5.3 libedit2 libelf1 libexpat1 libffi8 libfido2-1 libgcc-s1 libgcrypt20 "
+    "libgomp1 libgpg-error0 libgssapi-krb5-2 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 liblz4-1 "
+    "liblzma5 libmd0 libmnl0 libmount1 libncursesw6 libnsl2 libpam-modules libpam0g libpcre2-8-0 libproc2-0 "
+    "libpython3-stdlib libpython3.11-minimal libpython3.11-stdlib libreadline8 libselinux1 libsemanage2 libsepol2 "
+    "libsmartcols1 libsqlite3-0 libssl3 libstdc++6 libsystemd0 libtinfo6 libtirpc3 libudev1 libuuid1 "
+    "libwrap0 libxtables12 libzstd1 login media-types mount ncurses-base openssh-client openssh-server "
+    "openssh-sftp-server passwd procps python3 python3-minimal python3.11 python3.11-minimal sed sysvinit-utils tar "
+    "util-linux util-linux-extra xz-utils zlib1g"
+).split()
+"""All that is needed and no more: what they depend on beside these is for installing and configuring packages."""
+
+MODULES = ("virtio_blk", "virtio_net", "virtio_rng", "overlay")
+
+USER, USER_ID = "pi", 1000
+
+INIT = """\
+#!/bin/busybox sh
+b=/bin/busybox
+$b mount -t proc proc /proc
+$b mount -t devtmpfs dev /dev
+for module in /modules/*; do $b insmod "$module"; done
+$b mount -t ext4 -o ro /dev/vda /lower
+$b mount -t tmpfs -o size=512m,mode=755 over /over
+$b mkdir /over/upper /over/work
+$b mount -t overlay -o lowerdir=/lower,upperdir=/over/upper,workdir=/over/work root /root
+$b mount -t ext4 -o noatime,noinit_itable,nobarrier /dev/vdb /root/home
+$b mount --move /dev /root/dev
+$b umount /proc
+exec $b switch_root /root /sbin/init
+"""
+"""First program of the initial RAM disk. The root is never written: what a machine changes there is in its memory."""
+
+START = """\
+#!/bin/sh
+# The machine's first process: mounts, network, and what runs as long as the machine does.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
+mount -t proc -o nosuid,nodev,noexec proc /proc
+mount -t sysfs -o nosuid,nodev,noexec sys /sys
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+mount -t tmpfs -o nosuid,nodev,mode=1777 shm /dev/shm
+mount -t tmpfs -o nosuid,nodev,mode=755 run /run
+mount -t tmpfs -o nosuid,nodev,mode=1777 tmp /tmp
+ln -s /proc/self/fd /dev/fd
+for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%:*}" "/dev/${number#*:}"; done
+mkdir -p /run/sshd /run/lock /home/pi
+chown pi:pi /home/pi
+read -r _ name <<NAME
+$(sed 's/.*edge_dwsep.name=\\([^ ]*\\).*/- \\1/' /proc/cmdline)
+NAME
+hostname "$name"
+ip link set lo up
+ip link set eth0 up
+ip address add 10.0.2.15/24 dev eth0
+ip route add default via 10.0.2.2
+setsid /usr/local/sbin/console &
+[ -x /usr/local/sbin/android ] && setsid /usr/local/sbin/android &
+cd /
+# A shell also collects processes whose parents have ended.
+while :; do
+    /usr/sbin/sshd -D -e
+    sleep 0.2
+done
+"""
+
+CONSOLE = """\
+#!/bin/sh
+# Runs what the host writes to the second console, as root: it sets the clock, and breaks things for tests.
+exec </dev/hvc0 >/dev/hvc0 2>&1
+stty raw -echo
+while read -r line; do eval "$line"; done
+"""
+
+SSHD = """\
+Port 22
+AddressFamily inet
+HostKey /etc/ssh/ssh_host_ed25519_key
+KexAlgorithms curve25519-sha256
+Ciphers aes128-gcm@openssh.com,aes128-ctr,chacha20-poly1305@openssh.com
+AllowUsers pi
+AuthenticationMethods publickey
+AuthorizedKeysFile /etc/ssh/authorized_keys/%u
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+UseDNS no
+LoginGraceTime 0
+TCPKeepAlive no
+MaxSessions 64
+MaxStartups 64
+PrintMotd no
+PrintLastLog no
+AcceptEnv LANG LC_*
+Subsystem sftp internal-sftp
+PidFile /run/sshd.pid
+"""
+"""Only curve25519 and AES, which emulate fastest. No limits of time: on a machine that counts instructions, the clock
+leaps whenever it waits."""
+
+FILES: dict[str, tuple[int, str]] = {
+    "etc/passwd": (
+        0o644,
+        "root:x:0:0:root:/root:/bin/bash\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+        "sshd:x:100:65534::/run/sshd:/usr/sbin/nologin\n"
+        f"{USER}:x:{USER_ID}:{USER_ID}:,,,:/home/{USER}:/bin/bash\n",
+    ),
+    "etc/group": (
+        0o644,
+        "root:x:0:\ntty:x:5:\ndisk:x:6:\nshadow:x:42:\nutmp:x:43:\nvideo:x:44:pi\nusers:x:100:pi\nnogroup:x:65534:\n"
+        f"{USER}:x:{USER_ID}:\n",
+    ),
+    "etc/shadow": (0o600, f"root:*:19000::::::\nnobody:*:19000::::::\nsshd:*:19000::::::\n{USER}:*:19000::::::\n"),
+    "etc/hosts": (0o644, "127.0.0.1 localhost\n"),
+    "etc/hostname": (0o644, "raspberrypi\n"),
+    "etc/nsswitch.conf": (0o644, "passwd: files\ngroup: files\nshadow: files\nhosts: files\n"),
+    "etc/ssh/sshd_config": (0o644, SSHD),
+    "etc/pam.d/su": (
+        0o644,
+        "auth sufficient pam_rootok.so\naccount sufficient pam_permit.so\nsession required pam_permit.so\n",
+    ),
+    "etc/mtab": (0o644, ""),
+    "usr/sbin/init": (0o755, START),
+    "usr/local/sbin/console": (0o755, CONSOLE),
+}
+
+LINKS = {"usr/bin/which": "which.debianutils", "usr/bin/awk": "mawk"}
+
+FOLDERS = ("dev", "etc/ssh/authorized_keys", "home", "proc", "run", "sys", "tmp", "usr/local/bin", "usr/local/sbin")
