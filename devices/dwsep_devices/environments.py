@@ -16,7 +16,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dwsep_runtime
@@ -189,7 +189,9 @@ def _make(name: str, kind: EnvironmentKind, python: str, folder: Path) -> None:
     made = run_process([python, "-I", "-m", "venv", str(folder)], timeout=BUILD_SECONDS)
     _require_done(name, "venv", made)
     pip = [str(_python_of(folder)), "-I", "-m", "pip", "install", *PIP_OPTIONS, *kind.requirements]
-    _require_done(name, "pip", run_process(pip, timeout=BUILD_SECONDS, environment=PIP_ENVIRONMENT))
+    said: list[str] = []
+    ended = run_process(pip, timeout=BUILD_SECONDS, environment=PIP_ENVIRONMENT, on_line=said.append)
+    _require_done(name, "pip", replace(ended, errors=[*said, *ended.errors]))
 
 
 def _require_done(name: str, program: str, completed: Completed) -> None:

@@ -9,7 +9,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PIP_OPTIONS = ("--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet")
+PIP_OPTIONS = (
+    "-vv",  # it is silent otherwise of an index that cannot be reached at the first try
+    "--no-deps",
+    "--only-binary=:all:",
+    "--no-input",
+    "--disable-pip-version-check",
+    "--progress-bar=off",
+)
 EMPTIED = ("ABI", "BUILD_CONSTRAINT", "NO_BINARY", "PLATFORM", "PREFIX", "PYTHON", "REQUIREMENT", "ROOT", "TARGET")
 REFUSED = ("DRY_RUN", "PRE", "REQUIRE_HASHES", "USER")
 PIP_ENVIRONMENT = {
@@ -21,10 +28,13 @@ PIP_ENVIRONMENT = {
 certificates) holds."""
 
 UNREACHABLE = re.compile(
-    r"[Cc]onnection (?:broken|error|to \S+ timed out|failed)|Could not fetch URL|Read timed out|IncompleteRead|"
-    r"[Nn]ame resolution|[Nn]etwork is unreachable|HTTP error 5\d\d|5\d\d Server Error|Failed to establish a new conn"
+    r"[Cc]onnection (?:broken|error|to \S+ timed out|failed)|Could not fetch URL \S+: (?!4\d\d )|Read timed out|"
+    r"[Nn]ame resolution|[Nn]etwork is unreachable|HTTP error 5\d\d|5\d\d Server Error|IncompleteRead|"
+    r"Failed to establish a new conn"
 )
-"""What pip says, as a warning or an error, when the index cannot be reached or breaks off."""
+"""What pip says, as a warning or among its details, when the index cannot be reached or breaks off."""
+
+ABSENT = re.compile(r"No matching distribution found|requires a different Python")
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class PipFailure:
 
 
 def pip_failure(errors: Sequence[str]) -> PipFailure:
-    """What the lines of pip's standard error tell of its failure.
+    """What the lines that pip printed, on either output, tell of its failure.
 
     >>> pip_failure(["ERROR: No matching distribution found for tiny==7.0"])
     PipFailure(reason='No matching distribution found for tiny==7.0', is_unreachable=False, is_absent=True)
@@ -52,4 +62,4 @@ def pip_failure(errors: Sequence[str]) -> PipFailure:
     told = [line for line in said if line.startswith("ERROR: ")] or said or ["it gave no reason"]
     reason = told[-1].removeprefix("ERROR: ")
     unreachable = any(UNREACHABLE.search(line) for line in said)
-    return PipFailure(reason, unreachable, reason.startswith("No matching distribution") and not unreachable)
+    return PipFailure(reason, unreachable, bool(ABSENT.search(reason)) and not unreachable)

@@ -7,7 +7,7 @@ upgrade of this host's packages asks for another one.
 
 from __future__ import annotations
 
-__all__ = ["Provisioned", "can_provide", "command_for", "environment_facts", "provision"]
+__all__ = ["Provisioned", "can_provide", "command_for", "environment_facts", "provision", "runtime_sources"]
 
 import hashlib
 import json

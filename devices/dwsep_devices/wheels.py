@@ -162,7 +162,7 @@ def _noted(lock: Path) -> Iterator[Wheel]:
 def _fetched(wanted: Sequence[list[str]], target: _Target, lock: Path) -> list[Wheel]:
     # What was chosen before and got lost stays chosen.
     before = {wheel.name: f"{wheel.name}=={wheel.version}" for wheel in _noted(lock)}
-    choices = [[before.get(_normal(_name(choice[0])), choice[0]), *choice] for choice in wanted]
+    choices = [list(dict.fromkeys([before.get(_normal(_name(one[0])), one[0]), *one])) for one in wanted]
     part = lock.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     try:
@@ -248,11 +248,13 @@ def _pip(command: str, *arguments: str, what: str, of: _Target) -> None:
             f"wheels for a device are fetched by pip, which {sys.executable} lacks; "
             f"run: {sys.executable} -m ensurepip (in an environment of uv: uv pip install pip)"
         )
+    said: list[str] = []
     try:
         completed = run_process(
             [sys.executable, "-m", "pip", command, *PIP_OPTIONS, *arguments],
             timeout=PIP_SECONDS,
             environment=PIP_ENVIRONMENT,
+            on_line=said.append,
         )
     except OSError as error:
         raise HostLacks(f"pip could not be started by {sys.executable}: {error.strerror}") from error
@@ -260,7 +262,7 @@ def _pip(command: str, *arguments: str, what: str, of: _Target) -> None:
         raise TransientDeviceError(f"pip took longer than {PIP_SECONDS:.0f} s to fetch {what}; try again")
     if not completed.returncode:
         return
-    failure = pip_failure(completed.errors)
+    failure = pip_failure([*said, *completed.errors])
     if failure.is_unreachable:
         raise TransientDeviceError(
             f"{what} cannot be fetched: the package index cannot be reached ({failure.reason}); "
