@@ -36,7 +36,7 @@ from dwsep_devices.errors import DeviceError, DeviceRefused
 from dwsep_devices.lease import Lease, lease_script, parse_holder, release_script
 from dwsep_devices.transport import quoted
 
-TOOLS = ("sha256sum", "tar", "gzip", "mv", "mkdir", "stat", "df", "grep", "cat", "flock", "env", "sed", "tr", "head")
+TOOLS = ("cat", "chmod", "cut", "env", "grep", "gzip", "head", "mkdir", "mv", "rm", "sed", "sha256sum", "stat", "tar")
 """Programs that our scripts use on a device."""
 
 LEAST_BYTES = 300_000_000
@@ -137,7 +137,7 @@ def shell(visit: Visit) -> Iterator[Check]:
     if told.get("shell") != "posix":
         yield Check("shell", "fail", f"its sh answers {told!r:.80}", visit.there("ls -l /bin/sh"))
     elif lacks:
-        install = f"sudo apt install coreutils tar gzip grep sed util-linux  # {' '.join(lacks)}"
+        install = f"sudo apt install coreutils tar gzip grep sed  # {' '.join(lacks)}"
         yield Check("shell", "fail", f"it lacks {', '.join(lacks)}", visit.there(install))
     else:
         yield Check("shell", "ok", "POSIX, with all programs that are used")

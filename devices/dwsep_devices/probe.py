@@ -32,46 +32,47 @@ ABOUT_PYTHON = (
 )
 
 SCRIPT = r"""
+exec 2>/dev/null
 tell() { [ -n "$2" ] && printf '%s=%s\n' "$1" "$2"; }
-first() { [ -r "$1" ] && IFS= read -r line < "$1" 2>/dev/null && printf '%s' "$line"; }
-has() { command -v "$1" >/dev/null 2>&1; }
-tell machine "$(uname -m 2>/dev/null)"
-tell kernel "$(uname -r 2>/dev/null)"
-bits=$(getconf LONG_BIT 2>/dev/null) || bits=
+first() { [ -r "$1" ] && IFS= read -r line < "$1" && printf '%s' "$line"; }
+has() { command -v "$1" >/dev/null; }
+tell machine "$(uname -m)"
+tell kernel "$(uname -r)"
+bits=$(getconf LONG_BIT) || bits=
 case $bits in
 32|64) ;;
-*)  case $( (od -An -tu1 -j4 -N1 /proc/self/exe || dd if=/proc/self/exe bs=1 skip=4 count=1 | od -An -tu1) 2>/dev/null |
-        tr -d ' \n') in
+*)  case $(echo $( (od -An -tu1 -j4 -N1 /proc/self/exe ||
+        dd if=/proc/self/exe bs=1 skip=4 count=1 | od -An -tu1))) in
     1) bits=32 ;; 2) bits=64 ;; *) bits= ;;
     esac ;;
 esac
 tell bits "$bits"
-tell os "$(sed -n 's/^PRETTY_NAME=//p' /etc/os-release 2>/dev/null | tr -d '"')"
-page=$(getconf PAGESIZE 2>/dev/null || getconf PAGE_SIZE 2>/dev/null) || page=
-[ -n "$page" ] || { page=$(sed -n 's/^KernelPageSize: *\([0-9]*\) kB.*/\1/p' /proc/self/smaps 2>/dev/null | head -n 1)
+tell os "$(sed -n 's/^PRETTY_NAME=//p' /etc/os-release | sed 's/"//g')"
+page=$(getconf PAGESIZE || getconf PAGE_SIZE) || page=
+[ -n "$page" ] || { page=$(sed -n 's/^KernelPageSize: *\([0-9]*\) kB.*/\1/p' /proc/self/smaps | head -n 1)
     [ -z "$page" ] || page=$((page * 1024)); }
 tell page_size "$page"
 if has getprop; then
-    tell android "$(getprop ro.build.version.release 2>/dev/null)"
-    tell sdk "$(getprop ro.build.version.sdk 2>/dev/null)"
-    tell abi "$(getprop ro.product.cpu.abi 2>/dev/null)"
-    tell maker "$(getprop ro.product.manufacturer 2>/dev/null)"
-    tell model "$(getprop ro.product.model 2>/dev/null)"
-    tell qemu "$(getprop ro.boot.qemu 2>/dev/null)$(getprop ro.kernel.qemu 2>/dev/null)"
+    tell android "$(getprop ro.build.version.release)"
+    tell sdk "$(getprop ro.build.version.sdk)"
+    tell abi "$(getprop ro.product.cpu.abi)"
+    tell maker "$(getprop ro.product.manufacturer)"
+    tell model "$(getprop ro.product.model)"
+    tell qemu "$(getprop ro.boot.qemu)$(getprop ro.kernel.qemu)"
 fi
-tell glibc "$(getconf GNU_LIBC_VERSION 2>/dev/null)"
-has ldd && tell ldd "$(ldd --version 2>&1 </dev/null | head -n 2 | tr '\n' ' ')"
+tell glibc "$(getconf GNU_LIBC_VERSION)"
+has ldd && tell ldd "$(echo $(ldd --version 2>&1 </dev/null | head -n 2))"
 for file in /lib/ld-musl-*; do [ -e "$file" ] && tell musl "$file"; done
 seen=' '
 for name in PYTHONS; do
-    path=$(command -v "$name" 2>/dev/null) || continue
+    path=$(command -v "$name") || continue
     case $path in /*) ;; *) continue ;; esac
-    real=$(readlink -f "$path" 2>/dev/null) || real=$path
+    real=$(readlink -f "$path") || real=$path
     case $seen in *" $real "*) continue ;; esac
     seen="$seen$real "
-    "$path" -I -S -c ABOUT_PYTHON 2>/dev/null </dev/null
+    "$path" -I -S -c ABOUT_PYTHON </dev/null
 done
-tell nproc "$(unset OMP_NUM_THREADS OMP_THREAD_LIMIT; nproc 2>/dev/null)"
+tell nproc "$(unset OMP_NUM_THREADS OMP_THREAD_LIMIT; nproc)"
 for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
     [ -d "$cpu" ] || continue
     printf 'core=%s|%s|%s|%s|%s\n' "${cpu##*/cpu}" "$(first "$cpu/cpufreq/cpuinfo_max_freq")" \
@@ -79,9 +80,9 @@ for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
         "$(first "$cpu/cpufreq/scaling_governor")"
 done
 tell governors "$(first /sys/devices/system/cpu/cpu0/cpufreq/scaling_available_governors)"
-grep -E '^(processor|model name|CPU implementer|CPU part|Hardware)' /proc/cpuinfo 2>/dev/null |
+grep -E '^(processor|model name|CPU implementer|CPU part|Hardware)' /proc/cpuinfo |
     head -n 4096 | sed 's/^/cpuinfo=/'
-tell memory_kb "$(sed -n 's/^MemTotal: *\([0-9]*\).*/\1/p' /proc/meminfo 2>/dev/null)"
+tell memory_kb "$(sed -n 's/^MemTotal: *\([0-9]*\).*/\1/p' /proc/meminfo)"
 folder=ROOT
 case $folder in
 '') folder=${HOME:-/}; [ -d /data/local/tmp ] && folder=/data/local/tmp ;;
@@ -89,17 +90,17 @@ case $folder in
 esac
 while [ ! -d "$folder" ] && [ "$folder" != "${folder%/*}" ]; do folder=${folder%/*}; done
 folder=${folder:-/}
-tell df "$(df -kP "$folder" 2>/dev/null | tail -n 1)"
-tell stat "$(stat -f -c '%a %S' "$folder" 2>/dev/null)"
+tell df "$(df -kP "$folder" | sed -n '$p')"
+tell stat "$(stat -f -c '%a %S' "$folder")"
 for zone in /sys/class/thermal/thermal_zone*; do
     [ -r "$zone/temp" ] && tell sensor "$(first "$zone/type" || printf '%s' "${zone##*/}")"
 done
 [ -r /sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq ] && echo sensor=cpufreq
 [ -r /sys/devices/platform/soc/soc:firmware/get_throttled ] && echo sensor=get_throttled
-has vcgencmd && vcgencmd get_throttled >/dev/null 2>&1 </dev/null && echo sensor=vcgencmd
-has dumpsys && dumpsys thermalservice 2>/dev/null </dev/null | grep 'Thermal Status' >/dev/null 2>&1 &&
+has vcgencmd && vcgencmd get_throttled >/dev/null </dev/null && echo sensor=vcgencmd
+has dumpsys && dumpsys thermalservice </dev/null | grep 'Thermal Status' >/dev/null &&
     echo sensor=thermalservice
-[ -r /proc/device-tree/model ] && tell product "$(tr -d '\000' < /proc/device-tree/model 2>/dev/null)"
+[ -r /proc/device-tree/model ] && tell product "$(cat /proc/device-tree/model)"
 tell dmi "$(first /sys/class/dmi/id/product_name)"
 echo probed=whole
 """
@@ -214,7 +215,7 @@ def probe(ask: Callable[[str], str], *, root: str = "", name: str = "device") ->
     try:
         return parse_facts(answer)
     except ValueError as error:
-        raise DeviceUnsuitable(f"{name}: {error}; it needs a POSIX shell with uname, sed, grep, tr and head") from error
+        raise DeviceUnsuitable(f"{name}: {error}; it needs a POSIX shell with uname, sed, grep and head") from error
 
 
 def probe_here() -> Facts:

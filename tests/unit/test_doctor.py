@@ -49,7 +49,7 @@ class ShellHere:
     ) -> Completed:
         if self._refuse:
             raise self._refuse
-        if SCRIPT.splitlines()[1] in script:
+        if SCRIPT.splitlines()[2] in script:
             for key, value in self._facts.items():
                 on_line(f"{key}={value}\n")
             return Completed(0, [])
@@ -208,9 +208,9 @@ def test_a_full_board_can_have_no_engine(examined: Diagnose) -> None:
 
 
 def test_a_shell_without_a_program(examined: Diagnose) -> None:
-    checks = examined(damage=lambda text: text.replace("command -v $tool", "[ $tool != flock ]"))
+    checks = examined(damage=lambda text: text.replace("command -v $tool", "[ $tool != stat ]"))
     assert states(checks)["shell"] == "fail"
-    assert checks["shell"].found == "it lacks flock"
+    assert checks["shell"].found == "it lacks stat"
     assert "sudo apt install" in checks["shell"].mend
     assert checks["clock"].state == "not tried"
 
