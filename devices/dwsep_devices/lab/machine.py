@@ -323,7 +323,7 @@ def _await_answer(process: subprocess.Popen[bytes], console: Path, seconds: floa
 def _as_root(console: Path, script: str, seconds: float) -> str:
     mark = uuid.uuid4().hex
     encoded = base64.b64encode(script.encode()).decode()
-    line = f"( eval \"$(echo {encoded} | base64 -d)\" ); echo; echo {mark} $?\n"
+    line = f'( eval "$(echo {encoded} | base64 -d)" ); echo; echo {mark} $?\n'
     until = time.monotonic() + seconds
     answer = b""
     ended = re.compile(rb"\n" + mark.encode() + rb" (\d+)\r?\n")
@@ -340,5 +340,7 @@ def _as_root(console: Path, script: str, seconds: float) -> str:
             answer += read
     text = answer[: found.start()].decode(errors="replace")
     if found.group(1) != b"0":
-        raise PermanentDeviceError(f"lab: a command in the machine ended with {found.group(1).decode()}: {text.strip()}")
+        raise PermanentDeviceError(
+            f"lab: a command in the machine ended with {found.group(1).decode()}: {text.strip()}"
+        )
     return text.removesuffix("\n")

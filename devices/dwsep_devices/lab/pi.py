@@ -1,0 +1,355 @@
+"""The lab machines that are QEMU's: built, started, found again, ended; also after a crash of anything."""
+
+from __future__ import annotations
+
+__all__ = ["BOARDS", "Machine", "PiMachine"]
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dwsep_devices.cache import cache_folder, locked
+from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
+from dwsep_devices.lab import guest, machine, processes
+from dwsep_devices.lab.connection import LabConnection
+from dwsep_devices.lab.image import Image, build_image
+from dwsep_devices.lab.machine import Board, Guest, Snapshot
+from dwsep_runtime.spawn import run_process
+
+MOST_CORES = 4
+"""As many as the boards have; no more than the host has, of which each is emulated by one."""
+
+SSH_SECONDS = 60.0
+START_TRIES = 2
+
+SSH_CONFIG = """\
+Host {name}
+  HostName 127.0.0.1
+  Port {port}
+  HostKeyAlias {name}
+  User {user}
+  IdentityFile "{folder}/client_key"
+  IdentitiesOnly yes
+  IdentityAgent none
+  UserKnownHostsFile "{folder}/known_hosts"
+  GlobalKnownHostsFile none
+  StrictHostKeyChecking yes
+  PreferredAuthentications publickey
+  UpdateHostKeys no
+  LogLevel ERROR
+"""
+
+
+def _cores() -> int:
+    return max(1, min(MOST_CORES, os.cpu_count() or 1))
+
+
+BOARDS: dict[str, Board] = {
+    "pi4": Board("pi4", "Raspberry Pi 4 Model B (emulated)", "cortex-a72", _cores()),
+    "pi5": Board("pi5", "Raspberry Pi 5 Model B (emulated)", "cortex-a76", _cores()),
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine of this user that runs, as its state file tells it.
+
+    Attributes:
+        guest: the machine.
+        owner: process that it ends with, and when that began; None if it runs until it is taken down.
+        started: seconds since 1970.
+        from_snapshot: whether it was started from one.
+    """
+
+    guest: Guest
+    owner: tuple[int, int] | None
+    started: float
+    from_snapshot: bool
+
+
+class PiMachine:
+    """An emulated board of this user on this host.
+
+    Args:
+        board: what it is; one that counts instructions is not taken for one that does not.
+        name: of the machine; its state lies in a folder of that name.
+    """
+
+    def __init__(self, board: Board, name: str = "") -> None:
+        self.board = board
+        self.name = name or board.name
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        return f"{self.board.model}: QEMU {self.board.cpu}, {self.board.cores} cores"
+
+    @property
+    def folder(self) -> Path:
+        """Where the state of the running machine lies; gone once it is down."""
+        return _lab() / "run" / self.name
+
+    def build(self, *, refresh: bool = False, on_step: Callable[[str], None] = lambda step: None) -> dict[str, Any]:
+        """Make what the machine starts from: its disk of Debian packages, and a snapshot; unless they are there.
+
+        Args:
+            refresh: whether to look for newer packages.
+            on_step: called with what is done next, in words.
+
+        Returns:
+            The manifest of its disk: ``packages`` with name, version and sha256 of each, and ``key``.
+
+        Raises:
+            HostLacks: a program is missing here, or this host is no Debian or the like.
+            DeviceError: it could not be built.
+        """
+        _require_linux(self.name)
+        image, _ = self._built(refresh=refresh, on_step=on_step)
+        manifest: dict[str, Any] = json.loads((image.folder / "manifest.json").read_text())
+        return manifest
+
+    def up(self, *, cold: bool = False, on_step: Callable[[str], None] = lambda step: None) -> LabConnection:
+        """Start the machine, unless it is up; what it starts from is built if need be.
+
+        Args:
+            cold: whether to boot it although there is a snapshot.
+            on_step: called with what is done next, in words.
+
+        Raises:
+            HostLacks: a program is missing here, or this host is no Debian or the like.
+            DeviceError: it could not be built or started.
+        """
+        _require_linux(self.name)
+        with self._alone():
+            if self._running() is None:
+                self._sweep()
+                image, snapshot = self._built(refresh=False, on_step=on_step, cold=cold)
+                on_step("starting")
+                self._start(image, snapshot, owner=None)
+        return self.connection()
+
+    def down(self) -> bool:
+        """End the machine and remove what it leaves, also after a crash.
+
+        Returns:
+            Whether it was up.
+        """
+        with self._alone():
+            was_up = self._running() is not None
+            self._sweep()
+        return was_up
+
+    def running(self) -> Machine | None:
+        """The machine, if it is up; what a crash left of one is removed."""
+        found = self._running()
+        if found is None and self.folder.exists():
+            with self._alone():  # a start that is under way is waited for
+                found = self._running()
+                if found is None:
+                    self._sweep()
+        return found
+
+    def connection(self) -> LabConnection:
+        """How to reach the machine.
+
+        Raises:
+            PermanentDeviceError: it is not up.
+        """
+        found = self._running()
+        if found is None:
+            raise PermanentDeviceError(
+                f"lab-{self.name}: the lab machine {self.name} is not up; start it with: edge-dwsep lab up {self.name}"
+            )
+        return LabConnection(ssh_options=("-F", str(self.folder / "ssh_config")), host=self.board.name)
+
+    @contextlib.contextmanager
+    def instructions(self, *, on_step: Callable[[str], None] = lambda step: None) -> Iterator[LabConnection]:
+        """A machine of the same CPU whose nanoseconds are instructions, as long as the block lasts.
+
+        It has one core, and is another one each time, so several may run at once.
+
+        Raises:
+            HostLacks: a program is missing here, or this host is no Debian or the like.
+            DeviceError: it could not be built or started.
+        """
+        _require_linux(self.name)
+        kind = f"{self.name}-instructions"
+        one = PiMachine(replace(self.board, name=kind, cores=1, counting=True), f"{kind}-{uuid.uuid4().hex[:12]}")
+        for leftover in (_lab() / "run").glob(f"{kind}-*/"):
+            PiMachine(one.board, leftover.name).running()
+        image, snapshot = one._built(refresh=False, on_step=on_step)
+        with one._alone():
+            on_step("starting")
+            one._start(image, snapshot, owner=(os.getpid(), processes.started_at(os.getpid()) or 0))
+        try:
+            yield one.connection()
+        finally:
+            one.down()
+            _lock(one.name).unlink(missing_ok=True)
+
+    def as_root(self, script: str, *, seconds: float = machine.ANSWER_SECONDS) -> str:
+        """Run a script in the machine as root, by its console; what it printed. It is for tests that break things.
+
+        Raises:
+            PermanentDeviceError: the machine is not up, or the script failed.
+            TransientDeviceError: the machine does not answer.
+        """
+        self.connection()
+        found = self._running()
+        if found is None:
+            raise TransientDeviceError(f"lab-{self.name}: the lab machine {self.name} has just ended")
+        return found.guest.as_root(script, seconds=seconds)
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        path = _lock(self.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return locked(path)
+
+    def _running(self) -> Machine | None:
+        try:
+            state = json.loads((self.folder / "state.json").read_text())
+            pid, start = int(state["pid"]), int(state["start"])
+            ports = {int(inner): int(outer) for inner, outer in state["ports"].items()}
+            owner = (int(state["owner"][0]), int(state["owner"][1])) if state["owner"] else None
+            found = Machine(
+                Guest(self.folder, pid, start, ports), owner, float(state["started"]), bool(state["from_snapshot"])
+            )
+        except (OSError, ValueError, KeyError, TypeError, IndexError):  # not up, or written by another version
+            return None
+        if owner is not None and not processes.is_running(*owner):
+            return None
+        return found if processes.is_running(pid, start) else None
+
+    def _sweep(self, folder: Path | None = None) -> None:
+        """End what is left of a machine that is not up, and remove its folder; the caller holds the lock."""
+        left = folder or self.folder
+        processes.end_marked(left)
+        shutil.rmtree(left, ignore_errors=True)
+
+    def _built(
+        self, *, refresh: bool, on_step: Callable[[str], None], cold: bool = False
+    ) -> tuple[Image, Snapshot | None]:
+        lab = _lab()
+        (lab / "snapshots").mkdir(parents=True, exist_ok=True)
+        with locked(lab / "image.lock"):
+            image = build_image(lab / "images", refresh=refresh, on_step=on_step)
+            if cold:
+                return image, None
+            key = machine.snapshot_key(image, self.board)
+            taken = lab / "snapshots" / key
+            if not (taken / "state").exists():
+                self._take(image, key, on_step)
+            _remove_stale(lab, image, key, self.board)
+        return image, Snapshot(taken)
+
+    def _take(self, image: Image, key: str, on_step: Callable[[str], None]) -> None:
+        snapshots = _lab() / "snapshots"
+        for leftover in (*snapshots.glob("part-*"), snapshots / key):
+            shutil.rmtree(leftover, ignore_errors=True)
+        folder = _lab() / "run" / f"{self.board.name}.building"
+        self._sweep(folder)
+        try:
+            on_step("booting it once")
+            booted = machine.boot(image, self.board, folder)
+            on_step("warming it for a snapshot")
+            _write_access(image, self.board, booted)
+            _ssh(booted, self.board, machine.WARM)
+            booted.as_root("sync")
+            machine.take_snapshot(booted, snapshots, key)
+        finally:
+            self._sweep(folder)
+
+    def _start(self, image: Image, snapshot: Snapshot | None, owner: tuple[int, int] | None) -> None:
+        """Start the machine; the caller holds the lock, and nothing of an earlier one is left."""
+        for left in reversed(range(START_TRIES)):
+            try:
+                if snapshot is not None:
+                    started = machine.resume(image, self.board, snapshot, self.folder)
+                else:
+                    started = machine.boot(image, self.board, self.folder)
+                _write_access(image, self.board, started)
+                _write_state(started, owner, from_snapshot=snapshot is not None)
+            except TransientDeviceError:
+                self._sweep()
+                if not left:
+                    raise
+                snapshot = None  # it may be of another QEMU, or damaged
+            except BaseException:
+                self._sweep()
+                raise
+            else:
+                return
+
+
+def _lab() -> Path:
+    return cache_folder() / "lab"
+
+
+def _lock(name: str) -> Path:
+    return _lab() / "run" / f"{name}.lock"
+
+
+def _write_access(image: Image, board: Board, started: Guest) -> None:
+    """What the user's own ssh needs to reach a machine: its address, its host key, the key that it lets in."""
+    folder = started.folder
+    shutil.copy(image.folder / "client_key", folder / "client_key")
+    (folder / "client_key").chmod(0o600)
+    key = " ".join((image.folder / "host_key.pub").read_text().split()[:2])
+    (folder / "known_hosts").write_text(f"{board.name} {key}\n")
+    said = str(folder).replace("%", "%%").replace('"', '\\"')
+    text = SSH_CONFIG.format(name=board.name, port=started.ports[22], user=guest.USER, folder=said)
+    (folder / "ssh_config").write_text(text)
+
+
+def _write_state(started: Guest, owner: tuple[int, int] | None, *, from_snapshot: bool) -> None:
+    state = {
+        "pid": started.pid,
+        "start": started.start,
+        "ports": started.ports,
+        "owner": owner,
+        "started": time.time(),
+        "from_snapshot": from_snapshot,
+    }
+    part = started.folder / "state.json.part"
+    part.write_text(json.dumps(state))
+    part.replace(started.folder / "state.json")
+
+
+def _ssh(started: Guest, board: Board, script: str) -> None:
+    command = ["ssh", "-F", str(started.folder / "ssh_config"), "-o", "BatchMode=yes", board.name, script]
+    done = run_process(command, timeout=SSH_SECONDS)
+    if done.returncode or done.timed_out:
+        said = next((line for line in reversed(done.errors) if line.strip()), "it gave no reason")
+        raise TransientDeviceError(f"lab: the machine was not reached by ssh: {said}")
+
+
+def _remove_stale(lab: Path, image: Image, key: str, board: Board) -> None:
+    """Remove snapshots of the board and images that nothing starts from any more; running machines keep their files."""
+    for snapshot in (lab / "snapshots").glob(f"{board.name}-*"):
+        kind, _, _ = snapshot.name.rpartition("-")
+        if kind == board.name and snapshot.name != key and not _in_use(lab, snapshot):
+            shutil.rmtree(snapshot, ignore_errors=True)
+    for other in (lab / "images").iterdir():
+        if other.name != image.key and not _in_use(lab, other):
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _in_use(lab: Path, folder: Path) -> bool:
+    return any(link.resolve().parent == folder for link in (lab / "run").glob("*/*") if link.is_symlink())
+
+
+def _require_linux(name: str) -> None:
+    if sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}:
+        raise HostLacks(
+            f"lab-{name}: it runs on Linux on x86_64 or aarch64, Debian, Ubuntu or the like; this is {sys.platform} on "
+            f"{platform.machine()}"
+        )
