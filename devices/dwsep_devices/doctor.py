@@ -43,6 +43,7 @@ CLIENT: dict[str, tuple[Step, ...]] = {
     ),
     "adb": (Step("adb", (), checks.adb_client),),
 }
+PIP = Step("pip", (), checks.pip)
 LAB = Step("lab machine", (), checks.lab_machine)
 REACH: dict[str, tuple[Step, ...]] = {
     "ssh": (
@@ -68,7 +69,10 @@ JUDGE = (
     Step("free space", ("facts",), checks.space),
     Step("governor", ("facts",), checks.governor),
 )
-PYTHON = Step("python", ("facts",), checks.python)
+PYTHON: dict[str, Step] = {
+    "ssh": Step("python", ("facts",), checks.python),
+    "adb": Step("bundle", ("facts",), checks.bundle),
+}
 ENGINES = Step("engines", ("facts",), checks.engines)
 
 
@@ -107,9 +111,8 @@ def steps(profile: Profile) -> tuple[Step, ...]:
     """What is asked of a kind of device, in order."""
     if profile.transport == "local":
         return (Step("facts", (), checks.facts), *JUDGE, Step("engines", ("facts",), checks.engines_here))
-    lab = (LAB,) if profile.lab else ()
-    python = (PYTHON,) if profile.transport == "ssh" else ()
-    return (*CLIENT[profile.transport], *lab, *REACH[profile.transport], *ASK, *JUDGE, *python, ENGINES)
+    transport, lab = profile.transport, (LAB,) if profile.lab else ()
+    return (*CLIENT[transport], PIP, *lab, *REACH[transport], *ASK, *JUDGE, PYTHON[transport], ENGINES)
 
 
 def _made(step: Step, visit: Visit, done: list[Check]) -> list[Check]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "adb_client",
     "authorization",
+    "bundle",
     "clock",
     "connection",
     "engines",
@@ -18,6 +19,7 @@ __all__ = [
     "login",
     "machine",
     "pages",
+    "pip",
     "python",
     "sftp_client",
     "shell",
@@ -25,8 +27,11 @@ __all__ = [
     "ssh_client",
 ]
 
+import importlib.util
+import platform
 import re
 import shlex
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +73,26 @@ def adb_client(visit: Visit) -> Iterator[Check]:
         yield Check("adb", "ok", str(find_adb()))
     except DeviceError as error:
         yield Check("adb", "fail", visit.said(error), "sudo apt install adb")
+
+
+def pip(visit: Visit) -> Iterator[Check]:  # noqa: ARG001  # as every check
+    """Whether this host can fetch packages for the device."""
+    if importlib.util.find_spec("pip"):
+        yield Check("pip", "ok", "fetches the engines' packages on this host")
+        return
+    yield Check("pip", "fail", f"{sys.executable} has none", f"{shlex.quote(sys.executable)} -m ensurepip")
+
+
+def bundle(visit: Visit) -> Iterator[Check]:
+    """Whether this host can make the Python that an Android device gets."""
+    title, needed = "bundle", visit.facts.machine
+    if visit.which("apt-get") and visit.which("dpkg-deb"):
+        yield Check(title, "ok", "made of Debian's packages")
+    elif needed == platform.machine():
+        yield Check(title, "ok", "made of this host's own Python")
+    else:
+        found = f"this host has no apt to fetch a Python for {needed} with, and its own is of {platform.machine()}"
+        yield Check(title, "fail", found, "apt-get --version  # measure this device from a Debian or Ubuntu host")
 
 
 def lab_machine(visit: Visit) -> Iterator[Check]:

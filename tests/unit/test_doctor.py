@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -121,7 +122,7 @@ def test_a_board_that_is_ready(examined: Diagnose, home: Path) -> None:
     checks = examined()
     assert states(checks) == {}
     assert list(checks)[:8] == [
-        *("ssh client", "sftp client", "connection", "host key", "login", "shell", "folder and file transfer", "clock"),
+        *("ssh client", "sftp client", "pip", "connection", "host key", "login", "shell", "folder and file transfer"),
     ]
     assert checks["folder and file transfer"].found == f"{home}/.edge-dwsep"
     assert checks["machine"].found == "aarch64, glibc 2.36"
@@ -264,6 +265,9 @@ def test_a_phone(examined: Diagnose) -> None:
     checks = examined(android)
     assert states(checks) == {"governor": "warn"}
     assert "python" not in checks
+    assert checks["bundle"].found == "made of Debian's packages"
+    without_apt = examined(android, has=lambda program: None)["bundle"]
+    assert without_apt.state == ("ok" if platform.machine() == "aarch64" else "fail")
     refused = examined(android, refuse=DeviceRefused("board: A1 has not authorized this host"))
     assert states(refused)["login"] == "fail"
     assert "adb kill-server" in refused["login"].mend
