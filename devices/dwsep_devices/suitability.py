@@ -19,6 +19,9 @@ OLDEST_PYTHON = (3, 9)
 MACHINES = ("aarch64", "x86_64")
 """What the engines' packages are released for."""
 
+ABIS_32 = frozenset({"armeabi", "armeabi-v7a", "x86"})
+"""What a 32-bit Android calls its kind of programs, whatever its kernel."""
+
 PAGE_OF_X86 = 4096
 """Bytes to which packages for x86_64 are aligned; those for aarch64 are to 65,536, the largest page of Linux there."""
 
@@ -66,7 +69,7 @@ def glibc_of(libc: str) -> tuple[int, int] | None:
 
 
 def _of_machine(facts: Facts) -> str:
-    if facts.bits == 32 or facts.machine.startswith(("armv6", "armv7", "i686", "i386")):
+    if facts.bits == 32 or facts.abi in ABIS_32 or facts.machine.startswith(("armv6", "armv7", "i686", "i386")):
         kernel = f" (its kernel is {facts.machine})" if facts.machine in MACHINES else f" ({facts.machine})"
         return (
             f"its programs are 32-bit{kernel}, and engines are released for 64-bit systems alone; install a 64-bit one"

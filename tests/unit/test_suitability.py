@@ -58,6 +58,7 @@ ALL = tuple(ENVIRONMENTS)
         (replace(PHONE, machine="x86_64"), ()),
         (replace(PHONE, machine="x86_64", page_size=4096), ALL),
         (replace(PHONE, bits=32), ()),
+        (replace(PHONE, bits=0, abi="armeabi-v7a"), ()),
     ],
 )
 def test_a_device_can_have_these_environments(facts: Facts, possible: tuple[str, ...]) -> None:
