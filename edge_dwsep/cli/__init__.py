@@ -34,6 +34,7 @@ DEBUG_VARIABLE = "EDGE_DWSEP_DEBUG"
         "accuracy": ("edge_dwsep.cli.accuracy:accuracy", "Measure the accuracy of model files on a device."),
         "devices": ("edge_dwsep.cli.devices:devices", "Add, probe, prepare and remove devices."),
         "models": ("edge_dwsep.cli.models:models", "List, show and train networks."),
+        "lab": ("edge_dwsep.cli.lab:lab", "Emulated targets: a Raspberry Pi, an Android."),
     },
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -1,4 +1,4 @@
-"""Targets for those who have none at hand: emulated Raspberry Pis behind a real sshd, Android-like roots behind adbd."""
+"""Targets for those who have none at hand: emulated Raspberry Pis behind sshd, Android-like roots behind adbd."""
 
 from __future__ import annotations
 
@@ -124,11 +124,13 @@ class _Android(Lab):
     def build(self, *, refresh: bool = False, on_step: Callable[[str], None] = lambda step: None) -> dict[str, Any]:
         import json
 
+        del refresh  # its packages are looked for whenever it is built
         on_step("fetching and unpacking packages")
         folder = self.machine().build()
         return {"schema_version": 1, "key": folder.name, "packages": json.loads((folder / "packages.json").read_text())}
 
     def up(self, *, cold: bool = False, on_step: Callable[[str], None] = lambda step: None) -> LabConnection:
+        del cold  # it always boots
         on_step("starting")
         running = self.machine().up()
         return LabConnection(serial=running.serial, adb_port=running.adb_port)

@@ -7,18 +7,18 @@ __all__ = ["FILES", "FOLDERS", "INIT", "LINKS", "MODULES", "PACKAGES", "SUITE", 
 SUITE = "bookworm"
 """Its Python 3.11 is the newest that tflite-runtime has a wheel for."""
 
-PACKAGES = (
-    "base-files bash coreutils dash debianutils diffutils findutils mawk grep gzip hostname "
-    "iproute2 libacl1 libattr1 libaudit1 libblkid1 libbpf1 libbsd0 libbz2-1.0 libc-bin libc6 libcap-ng0 libcap2 "
-    "libcbor0.8 libcom-err2 libcrypt1 libdb5.3 libedit2 libelf1 libexpat1 libffi8 libfido2-1 libgcc-s1 libgcrypt20 "
-    "libgomp1 libgpg-error0 libgssapi-krb5-2 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 liblz4-1 "
-    "liblzma5 libmd0 libmnl0 libmount1 libncursesw6 libnsl2 libpam-modules libpam0g libpcre2-8-0 libproc2-0 "
-    "libpython3-stdlib libpython3.11-minimal libpython3.11-stdlib libreadline8 libselinux1 libsemanage2 libsepol2 "
-    "libsmartcols1 libsqlite3-0 libssl3 libstdc++6 libsystemd0 libtinfo6 libtirpc3 libudev1 libuuid1 "
-    "libwrap0 libxtables12 libzstd1 login media-types mount ncurses-base openssh-client openssh-server "
-    "openssh-sftp-server passwd procps python3 python3-minimal python3.11 python3.11-minimal sed sysvinit-utils tar "
-    "util-linux util-linux-extra xz-utils zlib1g"
-).split()
+NEEDED = """
+base-files bash coreutils dash debianutils diffutils findutils mawk grep gzip hostname iproute2 libacl1 libattr1
+libaudit1 libblkid1 libbpf1 libbsd0 libbz2-1.0 libc-bin libc6 libcap-ng0 libcap2 libcbor0.8 libcom-err2
+libcrypt1 libdb5.3 libedit2 libelf1 libexpat1 libffi8 libfido2-1 libgcc-s1 libgcrypt20 libgomp1 libgpg-error0
+libgssapi-krb5-2 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 liblz4-1 liblzma5 libmd0 libmnl0 libmount1
+libncursesw6 libnsl2 libpam-modules libpam0g libpcre2-8-0 libproc2-0 libpython3-stdlib libpython3.11-minimal
+libpython3.11-stdlib libreadline8 libselinux1 libsemanage2 libsepol2 libsmartcols1 libsqlite3-0 libssl3
+libstdc++6 libsystemd0 libtinfo6 libtirpc3 libudev1 libuuid1 libwrap0 libxtables12 libzstd1 login media-types
+mount ncurses-base openssh-client openssh-server openssh-sftp-server passwd procps python3 python3-minimal
+python3.11 python3.11-minimal sed sysvinit-utils tar util-linux util-linux-extra xz-utils zlib1g
+""".split()
+)
 """All that is needed and no more: what they depend on beside these is for installing and configuring packages."""
 
 MODULES = ("virtio_blk", "virtio_net", "virtio_rng", "overlay")
@@ -109,32 +109,46 @@ PidFile /run/sshd.pid
 """Only curve25519 and AES, which emulate fastest. No limits of time: on a machine that counts instructions, the clock
 leaps whenever it waits."""
 
+USERS = f"""\
+root:x:0:0:root:/root:/bin/bash
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+sshd:x:100:65534::/run/sshd:/usr/sbin/nologin
+{USER}:x:{USER_ID}:{USER_ID}:,,,:/home/{USER}:/bin/bash
+"""
+
+GROUPS = f"""\
+root:x:0:
+tty:x:5:
+disk:x:6:
+shadow:x:42:
+utmp:x:43:
+video:x:44:{USER}
+users:x:100:{USER}
+nogroup:x:65534:
+{USER}:x:{USER_ID}:
+"""
+
+NO_PASSWORDS = "".join(f"{name}:*:19000::::::\n" for name in ("root", "nobody", "sshd", USER))
+
+SU = """\
+auth sufficient pam_rootok.so
+account sufficient pam_permit.so
+session required pam_permit.so
+"""
+
 FILES: dict[str, tuple[int, str]] = {
-    "etc/passwd": (
-        0o644,
-        "root:x:0:0:root:/root:/bin/bash\n"
-        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
-        "sshd:x:100:65534::/run/sshd:/usr/sbin/nologin\n"
-        f"{USER}:x:{USER_ID}:{USER_ID}:,,,:/home/{USER}:/bin/bash\n",
-    ),
-    "etc/group": (
-        0o644,
-        "root:x:0:\ntty:x:5:\ndisk:x:6:\nshadow:x:42:\nutmp:x:43:\nvideo:x:44:pi\nusers:x:100:pi\nnogroup:x:65534:\n"
-        f"{USER}:x:{USER_ID}:\n",
-    ),
-    "etc/shadow": (0o600, f"root:*:19000::::::\nnobody:*:19000::::::\nsshd:*:19000::::::\n{USER}:*:19000::::::\n"),
-    "etc/hosts": (0o644, "127.0.0.1 localhost\n"),
+    "etc/group": (0o644, GROUPS),
     "etc/hostname": (0o644, "raspberrypi\n"),
+    "etc/hosts": (0o644, "127.0.0.1 localhost\n"),
     "etc/nsswitch.conf": (0o644, "passwd: files\ngroup: files\nshadow: files\nhosts: files\n"),
+    "etc/pam.d/su": (0o644, SU),
+    "etc/passwd": (0o644, USERS),
+    "etc/shadow": (0o600, NO_PASSWORDS),
     "etc/ssh/sshd_config": (0o644, SSHD),
-    "etc/pam.d/su": (
-        0o644,
-        "auth sufficient pam_rootok.so\naccount sufficient pam_permit.so\nsession required pam_permit.so\n",
-    ),
-    "etc/mtab": (0o644, ""),
-    "usr/sbin/init": (0o755, START),
     "usr/local/sbin/console": (0o755, CONSOLE),
+    "usr/sbin/init": (0o755, START),
 }
+"""Mode and text by path."""
 
 LINKS = {"usr/bin/which": "which.debianutils", "usr/bin/awk": "mawk"}
 

@@ -11,12 +11,11 @@ __all__ = ["Board", "Guest", "Snapshot", "boot", "resume", "snapshot_key", "take
 import base64
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
-import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
-from dwsep_devices.lab import device_tree, guest, processes
+from dwsep_devices.lab import device_tree, processes
 from dwsep_devices.lab.image import Image
 from dwsep_devices.lab.qmp import Qmp, connect
 from dwsep_runtime.spawn import run_process
@@ -115,7 +114,7 @@ def boot(image: Image, board: Board, folder: Path) -> Guest:
     _lay_folder(image, image.folder / "home.img", folder)
     (folder / "board.dtb").write_bytes(_device_tree(board))
     memory = ["-object", f"memory-backend-file,id=ram,size={MEMORY},mem-path=memory,share=on"]
-    with _started(image, board, folder, memory) as (process, qmp):
+    with _started(board, folder, memory) as (process, qmp):
         _await_answer(process, folder / "console", BOOT_SECONDS)
         return _guest(process, qmp, folder)
 
@@ -152,7 +151,7 @@ def resume(image: Image, board: Board, snapshot: Snapshot, folder: Path) -> Gues
     for name in ("memory", "state", "board.dtb"):
         (folder / name).symlink_to(snapshot.folder / name)
     memory = ["-object", f"memory-backend-file,id=ram,size={MEMORY},mem-path=memory,share=off", "-incoming", "defer"]
-    with _started(image, board, folder, memory) as (process, qmp):
+    with _started(board, folder, memory) as (process, qmp):
         _share_memory(qmp)
         qmp.execute("migrate-incoming", uri="exec:cat state")
         _await_migration(qmp)
@@ -166,7 +165,7 @@ def snapshot_key(image: Image, board: Board) -> str:
     program = shutil.which(QEMU)
     if program is None:
         raise HostLacks(_without_qemu())
-    known = os.stat(program)
+    known = Path(program).stat()
     parts = [image.key, repr(board), program, known.st_size, known.st_mtime_ns, COMMAND_LINE, MEMORY, WARM]
     parts += [Path(__file__).read_text()]
     return f"{board.name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}"
@@ -213,13 +212,10 @@ NETWORK = "user,id=net,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:0-:{port}
 
 def _device_tree(board: Board) -> bytes:
     """QEMU's own description of the machine, with the board's model in it."""
-    folder = Path(os.environ.get("TMPDIR", "/tmp"))
-    file = folder / f"edge-dwsep-{uuid.uuid4().hex}.dtb"
-    try:
+    with tempfile.TemporaryDirectory(prefix="edge-dwsep-") as folder:
+        file = Path(folder, "board.dtb")
         _run_qemu(board, f"virt,dumpdtb={file}")
         return device_tree.with_model(file.read_bytes(), board.model)
-    finally:
-        file.unlink(missing_ok=True)
 
 
 def _run_qemu(board: Board, machine: str) -> None:
@@ -233,9 +229,7 @@ def _run_qemu(board: Board, machine: str) -> None:
 
 
 @contextlib.contextmanager
-def _started(
-    image: Image, board: Board, folder: Path, memory: Sequence[str]
-) -> Iterator[tuple[subprocess.Popen[bytes], Qmp]]:
+def _started(board: Board, folder: Path, memory: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], Qmp]]:
     """A QEMU that has started; it is ended if what follows fails, and runs on otherwise."""
     command = [
         *_machine(board),
@@ -333,7 +327,7 @@ def _as_root(console: Path, script: str, seconds: float) -> str:
             channel.settimeout(max(0.001, until - time.monotonic()))
             try:
                 read = channel.recv(65536)
-            except (socket.timeout, ConnectionError):
+            except (TimeoutError, ConnectionError):
                 read = b""
             if not read:
                 raise TransientDeviceError("lab: the machine does not answer on its console")
