@@ -17,9 +17,10 @@ libpython3.11-stdlib libreadline8 libselinux1 libsemanage2 libsepol2 libsmartcol
 libstdc++6 libsystemd0 libtinfo6 libtirpc3 libudev1 libuuid1 libwrap0 libxtables12 libzstd1 login media-types
 mount ncurses-base openssh-client openssh-server openssh-sftp-server passwd procps python3 python3-minimal
 python3.11 python3.11-minimal sed sysvinit-utils tar util-linux util-linux-extra xz-utils zlib1g
-""".split()
-)
+"""
 """All that is needed and no more: what they depend on beside these is for installing and configuring packages."""
+
+PACKAGES = tuple(NEEDED.split())
 
 MODULES = ("virtio_blk", "virtio_net", "virtio_rng", "overlay")
 
