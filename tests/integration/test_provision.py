@@ -23,6 +23,7 @@ from dwsep_devices import provision as provisioning
 from dwsep_devices import run_job
 from dwsep_devices.environments import ENVIRONMENTS
 from dwsep_devices.errors import DeviceFull, DeviceUnsuitable, PermanentDeviceError, TransientDeviceError
+from dwsep_devices.probe import probe
 from dwsep_devices.provision import command_for, environment_facts, provision
 from dwsep_devices.remote import RemoteDevice
 from dwsep_devices.suitability import pythons_for
@@ -291,7 +292,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 )
 def test_a_full_disk_is_said_and_nothing_half_remains(small_disk: Path, told: bool, said: str) -> None:
     device = shell_device(small_disk)
-    facts = device.facts()
+    facts = probe(device.ask, root=device.root)
     device._facts = replace(facts, free_bytes=facts.free_bytes if told else None)
     with pytest.raises(DeviceFull, match=said):
         provision(device, "litert")
