@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,11 +18,16 @@ from dwsep_devices.inventory import BUILT_IN
 from dwsep_devices.probe import parse_facts, probe_script
 from dwsep_devices.registry import open_device
 from edge_dwsep.cli import main
+from tests.android_fixtures import android_machine, android_running
 from tests.ssh_fixtures import TEST_USER, SshHost, ssh_host
 
-__all__ = ["ssh_host"]
+if TYPE_CHECKING:
+    from dwsep_devices.lab.android import Running
+
+__all__ = ["android_machine", "android_running", "ssh_host"]
 
 INVALID, DEVICE, USAGE = 3, 7, 2
+LEASE = f"/tmp/edge-dwsep-commands-{os.getpid()}.lease"  # noqa: S108  # the user that logs in writes there
 
 
 class Answer:
@@ -56,11 +61,13 @@ def devices(folder: Path, capfd: pytest.CaptureFixture[str]) -> Command:
 
 
 @pytest.fixture
-def board(devices: Command, ssh_host: SshHost) -> str:
-    """A device added by the command line that leads to a real sshd."""
+def board(devices: Command, folder: Path, ssh_host: SshHost) -> str:
+    """A device added by the command line that leads to a real sshd, with a lease of its own."""
+    (folder / "profiles").mkdir(parents=True)
+    (folder / "profiles" / "board.toml").write_text(f'base = "generic-linux"\nlease = "{LEASE}"\n')
     user = TEST_USER if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
     added = devices(
-        *("add", "board", "--kind", "generic-linux", "--host", f"{user}@127.0.0.1", "--port", ssh_host.port),
+        *("add", "board", "--kind", "board", "--host", f"{user}@127.0.0.1", "--port", ssh_host.port),
         *("--identity", ssh_host.folder / "client_key", "--root", "~/.edge-dwsep-commands"),
         *("--ssh-option", f"UserKnownHostsFile={ssh_host.folder}/known_hosts"),
         *("--ssh-option", "GlobalKnownHostsFile=/dev/null", "--ssh-option", "IdentitiesOnly=yes"),
@@ -288,6 +295,7 @@ def test_remove_leaves_nothing_on_the_device_nor_in_the_list(devices: Command, b
     assert devices("remove", board).output.endswith("board is forgotten\n")
     assert devices("list", "--json").json[0]["name"] == "local"
     assert not ours.exists()
+    assert not Path(LEASE).exists()
 
 
 def test_a_device_that_is_off_is_not_forgotten_unless_that_is_said(devices: Command) -> None:
@@ -309,3 +317,30 @@ def test_a_lab_machine_that_is_not_up(devices: Command, tmp_path: Path, monkeypa
     assert checks["lab machine"]["state"] == "fail"
     assert checks["lab machine"]["mend"] == "edge-dwsep lab up pi4"
     assert checks["connection"]["state"] == "not tried"
+
+
+def test_a_phone_by_adb(devices: Command, android_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(android_running.adb_port))
+    added = devices("add", "phone", "--kind", "android-emulator-x86_64", "--json")
+    assert added.code == 0, added.errors
+    assert added.json["serial"] == android_running.serial
+    told = devices("probe", "phone", "--json").json
+    assert told["libc"] == "bionic"
+    assert told["android_sdk"] >= 30
+    assert told["machine"] == os.uname().machine
+    checks = {check["title"]: check for check in devices("doctor", "phone", "--json").json}
+    assert [title for title, check in checks.items() if check["state"] not in {"ok", "warn"}] == []
+    assert checks["folder and file transfer"]["found"] == "/data/local/tmp/edge-dwsep"
+    assert devices("remove", "phone").code == 0
+
+
+def test_an_android_device_that_is_not_there(
+    devices: Command, android_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(android_running.adb_port))
+    devices("add", "phone", "--kind", "android-phone", "--serial", "39281FDJG001AB")
+    answer = devices("probe", "phone")
+    assert answer.code == DEVICE
+    assert android_running.serial in answer.errors
+    checks = {check["title"]: check for check in devices("doctor", "phone", "--json").json}
+    assert (checks["connection"]["state"], checks["login"]["state"]) == ("fail", "not tried")
