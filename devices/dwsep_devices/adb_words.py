@@ -165,9 +165,7 @@ def _gone(name: str, serial: str, said: str) -> DeviceError:
 
 
 def _many(name: str, serial: str, said: str) -> DeviceError:
-    return PermanentDeviceError(
-        f"{name}: {serial or 'no serial'} does not say which device is meant: {said}; use --serial"
-    )
+    return PermanentDeviceError(f"{name}: {serial or 'no serial'} names no one device: {said}; choose with --serial")
 
 
 LOST = (
