@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dwsep_devices.probe import Facts
     from dwsep_devices.remote import RemoteDevice
 
+EMULATOR = "android-emulator"
 SSH_OPTION = re.compile(r"[A-Za-z][A-Za-z0-9]*=.+")
 
 
@@ -258,20 +259,35 @@ def remove(name: str, keep: bool, forget: bool) -> None:
 @click.command("start")
 @click.argument("kind")
 @click.option("--avd", required=True, help="Name of the virtual device, as `emulator -list-avds` tells it.")
+@click.option("--name", help="What to call it from now on. [default: the name of the virtual device]")
 @json_option
-def start(kind: str, avd: str, as_json: bool) -> None:
-    """Start an emulator without a window and wait until it has booted; KIND is android-emulator."""
-    from dwsep_runtime.errors import UnknownName
+def start(kind: str, avd: str, name: str | None, as_json: bool) -> None:
+    """Start an emulator without a window, wait until it has booted, and keep it as a device.
 
-    if kind != "android-emulator":
-        raise UnknownName("kind to start", kind, ["android-emulator"])
+    KIND is android-emulator. The figures of an emulator are marked so, and never ranked with those of hardware.
+    """
+    from dwsep_devices.inventory import KnownDevice, add_device, device_names, load_device, require_device_name
+    from dwsep_runtime.errors import InvalidInput, UnknownName
+
+    if kind != EMULATOR:
+        raise UnknownName("kind to start", kind, [EMULATOR])
+    name = require_device_name(avd if name is None else name)
+    if name in device_names() and not load_device(name).kind.startswith(EMULATOR):
+        raise InvalidInput(f"device {name} is a {load_device(name).kind}; give the emulator another name with --name")
+    from dwsep_devices.adb import AdbTransport
     from dwsep_devices.emulator import start_emulator
+    from dwsep_devices.profile import load_profile
+    from dwsep_devices.remote import RemoteDevice
 
-    serial = start_emulator(avd)
+    serial = start_emulator(avd, on_step=_say)
+    with contextlib.closing(RemoteDevice(AdbTransport(name, serial), load_profile(f"{EMULATOR}-arm64"))) as device:
+        machine = "x86_64" if device.facts().machine == "x86_64" else "arm64"
+    known = KnownDevice(name, f"{EMULATOR}-{machine}", serial=serial)
+    add_device(known, replace=True)
     if as_json:
-        click.echo(json.dumps({"avd": avd, "serial": serial}))
+        click.echo(json.dumps({"avd": avd, **asdict(known)}))
     else:
-        click.echo(f"{avd} runs as {serial}")
+        click.echo(f"{name} runs as {serial}; end it with: adb -s {serial} emu kill")
 
 
 def _only_serial(name: str) -> str:

@@ -344,3 +344,21 @@ def test_an_android_device_that_is_not_there(
     assert android_running.serial in answer.errors
     checks = {check["title"]: check for check in devices("doctor", "phone", "--json").json}
     assert (checks["connection"]["state"], checks["login"]["state"]) == ("fail", "not tried")
+
+
+def test_a_started_emulator_becomes_a_device_of_its_kind(
+    devices: Command, android_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(android_running.adb_port))
+    monkeypatch.setattr("dwsep_devices.emulator.start_emulator", lambda avd, on_step: android_running.serial)
+    started = devices("start", "android-emulator", "--avd", "Pixel_8_API_35", "--json")
+    assert started.code == 0, started.errors
+    assert started.json["kind"] == "android-emulator-x86_64"
+    listed = devices("list", "--json").json[0]
+    assert (listed["name"], listed["where"], listed["emulated"]) == ("Pixel_8_API_35", android_running.serial, True)
+    assert devices("start", "android-emulator", "--avd", "Pixel_8_API_35").code == 0
+    devices("add", "pi", *PI)
+    refused = devices("start", "android-emulator", "--avd", "Pixel_8_API_35", "--name", "pi")
+    assert refused.code == INVALID
+    assert "device pi is a raspberry-pi-5; give the emulator another name" in refused.errors
+    assert devices("start", "android-emulator", "--avd", "a b").code == INVALID
