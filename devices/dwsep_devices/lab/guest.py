@@ -68,10 +68,11 @@ ip address add 10.0.2.15/24 dev eth0
 ip route add default via 10.0.2.2
 setsid /usr/local/sbin/console &
 [ -x /usr/local/sbin/android ] && setsid /usr/local/sbin/android &
+grep -q edge_dwsep.counting /proc/cmdline && set -- -o SetEnv=PYTHONHASHSEED=0
 cd /
 # A shell also collects processes whose parents have ended.
 while :; do
-    /usr/sbin/sshd -D -e
+    /usr/sbin/sshd -D -e "$@"
     sleep 0.2
 done
 """

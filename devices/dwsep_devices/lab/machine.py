@@ -43,6 +43,9 @@ COMMAND_LINE = (
 COUNTING = ("-icount", "shift=0,sleep=off")
 """One instruction takes one nanosecond of the machine's time, and time leaps when the machine waits."""
 
+SAME_EACH_TIME = "norandmaps edge_dwsep.counting"
+"""Added to the command line of a machine that counts: where memory lies and how Python hashes changes its counts."""
+
 WARM = """\
 python3 -c 'import argparse, asyncio, ctypes, decimal, gzip, hashlib, json, lzma, multiprocessing, random, sqlite3, ssl
 import statistics, subprocess, tarfile, tempfile, threading, unittest, uuid, zipfile'
@@ -192,6 +195,11 @@ def _machine(board: Board) -> list[str]:
     return [QEMU, "-cpu", board.cpu, "-smp", str(board.cores), "-m", MEMORY, "-accel", f"tcg,thread={threads}", *count]
 
 
+def _command_line(board: Board) -> str:
+    counting = f" {SAME_EACH_TIME}" if board.counting else ""
+    return f"{COMMAND_LINE} edge_dwsep.name={board.name}{counting}"
+
+
 PLAIN = ("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot")
 
 DEVICES = (
@@ -234,7 +242,7 @@ def _started(board: Board, folder: Path, memory: Sequence[str]) -> Iterator[tupl
     command = [
         *_machine(board),
         *PLAIN,
-        *("-machine", "virt,memory-backend=ram", *memory, "-append", f"{COMMAND_LINE} edge_dwsep.name={board.name}"),
+        *("-machine", "virt,memory-backend=ram", *memory, "-append", _command_line(board)),
         *("-netdev", NETWORK, *DEVICES),
     ]
     with (folder / "qemu.log").open("ab") as log:

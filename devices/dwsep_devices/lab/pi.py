@@ -113,8 +113,9 @@ class PiMachine:
             DeviceError: it could not be built.
         """
         _require_linux(self.name)
-        image, _ = self._built(refresh=refresh, on_step=on_step)
-        manifest: dict[str, Any] = json.loads((image.folder / "manifest.json").read_text())
+        with self._storage():
+            image, _ = self._built(refresh=refresh, on_step=on_step)
+            manifest: dict[str, Any] = json.loads((image.folder / "manifest.json").read_text())
         return manifest
 
     def up(self, *, cold: bool = False, on_step: Callable[[str], None] = lambda step: None) -> LabConnection:
@@ -186,8 +187,8 @@ class PiMachine:
         one = PiMachine(replace(self.board, name=kind, cores=1, counting=True), f"{kind}-{uuid.uuid4().hex[:12]}")
         for leftover in (_lab() / "run").glob(f"{kind}-*/"):
             PiMachine(one.board, leftover.name).running()
-        image, snapshot = one._built(refresh=False, on_step=on_step)
         with one._alone():
+            image, snapshot = one._built(refresh=False, on_step=on_step)
             on_step("starting")
             one._start(image, snapshot, owner=(os.getpid(), processes.started_at(os.getpid()) or 0))
         try:
@@ -209,10 +210,23 @@ class PiMachine:
             raise TransientDeviceError(f"lab-{self.name}: the lab machine {self.name} has just ended")
         return found.guest.as_root(script, seconds=seconds)
 
-    def _alone(self) -> contextlib.AbstractContextManager[None]:
-        path = _lock(self.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return locked(path)
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The one process that starts or ends this machine; what the cache folder refuses is told."""
+        with self._storage():
+            _lock(self.name).parent.mkdir(parents=True, exist_ok=True)
+            with locked(_lock(self.name)):
+                yield
+
+    @contextlib.contextmanager
+    def _storage(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            where = error.filename or _lab()
+            raise PermanentDeviceError(
+                f"lab-{self.name}: {where} cannot be used: {error.strerror}; free it or set XDG_CACHE_HOME"
+            ) from error
 
     def _running(self) -> Machine | None:
         try:
