@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from dwsep_devices.transport import Transport
 
 
-def open_device(
-    name: str, *, wait: bool = True, on_wait: Callable[[str], None] = lambda said: None
-) -> Device:
+def open_device(name: str, *, wait: bool = True, on_wait: Callable[[str], None] = lambda said: None) -> Device:
     """Open a device; the caller closes it.
 
     Args:

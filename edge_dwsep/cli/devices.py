@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dwsep_devices.remote import RemoteDevice
 
 EMULATOR = "android-emulator"
+no_wait_option = click.option("--no-wait", is_flag=True, help="Fail rather than wait while a measurement runs there.")
 SSH_OPTION = re.compile(r"[A-Za-z][A-Za-z0-9]*=.+")
 
 
@@ -191,8 +192,9 @@ def doctor(name: str, as_json: bool) -> int:
 @click.command("provision")
 @click.argument("name")
 @click.option("--engine", "engines", multiple=True, help="Engine to install; repeatable. [default: all but old ones]")
+@no_wait_option
 @json_option
-def provision_device(name: str, engines: tuple[str, ...], as_json: bool) -> None:
+def provision_device(name: str, engines: tuple[str, ...], no_wait: bool, as_json: bool) -> None:
     """Install engines on the device NAME, so that the first measurement need not. The device needs no internet."""
     from dwsep_devices.errors import DeviceUnsuitable
     from dwsep_runtime.engines import ENGINES, engine_kind
@@ -201,7 +203,8 @@ def provision_device(name: str, engines: tuple[str, ...], as_json: bool) -> None
     environments = list(dict.fromkeys(engine_kind(engine).environment for engine in wanted))
     made: list[dict[str, Any]] = []
     unsuitable: list[DeviceUnsuitable] = []
-    with contextlib.closing(_remote(name, "nothing need be installed there; engines come with this Python")) as device:
+    here = "nothing need be installed there; engines come with this Python"
+    with contextlib.closing(_remote(name, here, wait=not no_wait)) as device:
         from dwsep_devices.provision import provision
 
         for environment in environments:
@@ -233,7 +236,8 @@ def provision_device(name: str, engines: tuple[str, ...], as_json: bool) -> None
 @click.argument("name")
 @click.option("--keep", is_flag=True, help="Clear the device, but keep it in the list.")
 @click.option("--forget", is_flag=True, help="Take it from the list without contacting it.")
-def remove(name: str, keep: bool, forget: bool) -> None:
+@no_wait_option
+def remove(name: str, keep: bool, forget: bool, no_wait: bool) -> None:
     """End what runs on the device NAME, delete everything of ours there, and take it from the list."""
     from dwsep_devices.errors import DeviceError
     from dwsep_devices.inventory import BUILT_IN, forget_device
@@ -242,7 +246,7 @@ def remove(name: str, keep: bool, forget: bool) -> None:
         raise click.UsageError("--keep and --forget contradict one another; give one")
     if not forget:
         try:
-            with contextlib.closing(_remote(name, "nothing of ours stays there")) as device:
+            with contextlib.closing(_remote(name, "nothing of ours stays there", wait=not no_wait)) as device:
                 device.wipe()
         except DeviceError as error:
             if name not in BUILT_IN and not keep:
@@ -328,7 +332,7 @@ def _facts(name: str) -> Facts:
         from dwsep_devices.probe import probe_here
 
         return probe_here()
-    with contextlib.closing(_remote(name, "")) as device:
+    with contextlib.closing(_remote(name, "", wait=False)) as device:
         return device.facts()
 
 
@@ -346,7 +350,7 @@ def _environments(name: str, facts: Facts) -> dict[str, str]:
     return reasons
 
 
-def _remote(name: str, why_not_here: str) -> RemoteDevice:
+def _remote(name: str, why_not_here: str, *, wait: bool) -> RemoteDevice:
     """A device that is not this machine; the caller closes it."""
     from dwsep_devices import open_device
     from dwsep_devices.remote import RemoteDevice
@@ -354,7 +358,7 @@ def _remote(name: str, why_not_here: str) -> RemoteDevice:
 
     if name == "local":
         raise InvalidInput(f"device local is this machine: {why_not_here}; name another device")
-    device = open_device(name, on_wait=_say)
+    device = open_device(name, wait=wait, on_wait=_say)
     if not isinstance(device, RemoteDevice):
         raise TypeError(f"{name} is opened as {type(device).__name__}")
     return device

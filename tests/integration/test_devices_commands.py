@@ -298,6 +298,22 @@ def test_remove_leaves_nothing_on_the_device_nor_in_the_list(devices: Command, b
     assert not Path(LEASE).exists()
 
 
+def test_a_device_in_use_is_not_cleared(devices: Command, board: str) -> None:
+    holder = open_device(board)
+    holder.run(["true"], timeout=30)
+    try:
+        answer = devices("remove", board, "--no-wait")
+        assert answer.code == DEVICE
+        assert "in use by" in answer.errors
+        assert devices("list", "--json").json[0]["name"] == board
+        assert devices("probe", board).code == 0
+        checks = {check["title"]: check["state"] for check in devices("doctor", board, "--json").json}
+        assert checks["lease"] == "warn"
+    finally:
+        holder.close()
+    assert devices("remove", board, "--no-wait").code == 0
+
+
 def test_a_device_that_is_off_is_not_forgotten_unless_that_is_said(devices: Command) -> None:
     devices("add", "off", "--kind", "raspberry-pi-4", "--host", "pi@127.0.0.1", "--port", "9")
     answer = devices("remove", "off")
