@@ -46,7 +46,7 @@ def install_bundle(
     bundle = build_bundle(environment, facts.machine, on_step)
     blob = f"{device.root}/blobs/{bundle.sha256}.tar.gz"
     made = f"{device.root}/env/{bundle.sha256}"
-    if "there" not in device.ask(f"[ -f {quoted(made)}/environment.json ] && echo there; true"):
+    if "there" not in device.ask(f"{_stands(made)} && echo there; true"):
         size = bundle.path.stat().st_size
         if facts.free_bytes is not None and facts.free_bytes < size + bundle.unpacked_bytes:
             needed = f"{(size + bundle.unpacked_bytes) / 1e6:.0f} MB, and {facts.free_bytes / 1e6:.0f}"
@@ -69,6 +69,12 @@ def install_bundle(
     raise TransientDeviceError(f"{begin} could not be made: its installation broke off")
 
 
+def _stands(folder: str) -> str:
+    """A command that tells whether an environment is whole: its record is written last."""
+    name = folder.rpartition("/")[2]
+    return f"""grep -q '"hash": "{name}".*"engines": {{' {quoted(folder)}/environment.json 2>/dev/null"""
+
+
 def _script(root: str, bundle: Bundle, blob: str, sources: str, pointer: str) -> str:
     """Unpack beside the place, try it, rename it; then remove the archive and environments that nothing leads to."""
     record = {
@@ -86,7 +92,7 @@ def _script(root: str, bundle: Bundle, blob: str, sources: str, pointer: str) ->
     return f"""mkdir -p {quoted(root)}/env && cd {quoted(root)}/env || exit
 exec 9> lock; flock 9 2>/dev/null
 rm -rf ./*.part; h={bundle.sha256}; p=$h.part
-if [ ! -f $h/environment.json ]; then
+if ! {_stands(f"{root}/env/{bundle.sha256}")}; then
     rm -rf $h; mkdir $p || exit
     said=$(tar -xzf {quoted(blob)} -C $p 2>&1) || {{ echo at=unpack
         echo "failed=$(echo "$said" | head -n 1)"; rm -rf $p; exit 0; }}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dwsep_devices.environments import ENVIRONMENTS
-from dwsep_devices.errors import PermanentDeviceError, TransientDeviceError
+from dwsep_devices.errors import TransientDeviceError
 from dwsep_devices.install import RECIPE, VARIABLES, install_wheels
 from dwsep_devices.sources import compile_script, runtime_sources, sources_folder
 from dwsep_devices.suitability import refusal
@@ -117,14 +117,15 @@ def provision(
     if environment not in ENVIRONMENTS:
         raise UnknownName("environment", environment, ENVIRONMENTS)
     told = _look(device, environment)
-    if not told.get("record"):
+    made = _provisioned(device, environment, told.get("record", ""))
+    if made is None:
         _make(device, environment, on_step)
         told = _look(device, environment)
-        if not told.get("record"):
-            raise TransientDeviceError(
-                f"{device.name}: environment {environment} was removed as it was made; try again"
-            )
-    made = _provisioned(device, environment, told["record"])
+        made = _provisioned(device, environment, told.get("record", ""))
+    if made is None:
+        raise TransientDeviceError(
+            f"{device.name}: environment {environment} was gone as soon as it was made; try again"
+        )
     if told.get("sources") != "compiled":
         on_step("compile the runtime")
         _compile(device, made)
@@ -161,17 +162,20 @@ def _pointer(device: RemoteDevice, environment: str) -> str:
 
 
 def _look(device: RemoteDevice, environment: str) -> dict[str, str]:
-    """The record of an environment that is there, and whether the runtime's sources are there, compiled for it."""
+    """The record of an environment that is there, and whether the runtime's sources are, compiled for its Python."""
     script = f"""cd {quoted(device.root)} 2>/dev/null || exit 0
-h=$(cat env/{_pointer(device, environment)} 2>/dev/null)
-[ -n "$h" ] && {{ [ -x "env/$h/bin/python" ] || [ -x "env/$h/bin/python3" ]; }} &&
-printf 'record=%s\\n' "$(cat "env/$h/environment.json")"
-[ -f {quoted(sources_folder(device.root))}/"compiled.$h" ] && echo sources=compiled
+e=env/$(cat env/{_pointer(device, environment)} 2>/dev/null)
+if [ -x "$e/bin/python" ] || [ -x "$e/bin/python3" ]; then
+    r=$(cat "$e/environment.json" 2>/dev/null); printf 'record=%s\\n' "$r"
+    v=$(printf '%s' "$r" | sed -n 's/.*"python": "\\([0-9]*[.][0-9]*\\).*/\\1/p')
+    [ -f {quoted(sources_folder(device.root))}/"compiled.$v" ] && echo sources=compiled
+fi
 true"""
     return dict(line.split("=", 1) for line in device.ask(script).splitlines() if "=" in line)
 
 
-def _provisioned(device: RemoteDevice, environment: str, record: str) -> Provisioned:
+def _provisioned(device: RemoteDevice, environment: str, record: str) -> Provisioned | None:
+    """An environment as its record tells of it; None if there is none, or a damaged one."""
     try:
         told: Any = json.loads(record)
         folder, sources = f"{device.root}/env/{told['hash']}", sources_folder(device.root)
@@ -190,14 +194,12 @@ def _provisioned(device: RemoteDevice, environment: str, record: str) -> Provisi
             python=told["python"],
             engines=told["engines"],
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise PermanentDeviceError(
-            f"{device.name}: the device tells {record[:60]!r} of environment {environment}; "
-            f"remove what this tool keeps there and try again: edge-dwsep devices remove --keep {device.name}"
-        ) from error
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _compile(device: RemoteDevice, made: Provisioned) -> None:
     sources = runtime_sources(device)
     python = made.command[: len(made.command) - len(RUNTIME_ARGUMENTS)]
-    device.ask(compile_script(python, sources, f"compiled.{made.environment_hash}"), timeout=COMPILE_SECONDS)
+    marker = "compiled." + ".".join(made.python.split(".")[:2])
+    device.ask(compile_script(python, sources, marker), timeout=COMPILE_SECONDS)

@@ -34,7 +34,7 @@ def install(tmp_path: Path) -> Install:
             "unneeded": ["*/tests/*"],
             "test": TEST,
             "variables": {},
-            "record": {"environment": "tiny", "hash": changes.get("hash", "a1")},
+            "record": {"environment": "tiny", "hash": changes.get("hash", "a1"), "packages": {}},
             **changes,
         }
         command = [python, "-I", "-S", "-", json.dumps(asked)]
@@ -144,6 +144,13 @@ def test_what_stands_and_runs_no_more_is_made_again(install: Install, tmp_path: 
     assert python.exists()
 
 
+@pytest.mark.parametrize("record", ["{}", "nonsense", '["a1"]', '{"hash": "b2"}'])
+def test_what_stands_with_a_damaged_record_is_made_again(install: Install, tmp_path: Path, record: str) -> None:
+    first = install(made_wheel(tmp_path))
+    (tmp_path / "root/env/a1/environment.json").write_text(record)
+    assert install(made_wheel(tmp_path)) == first
+
+
 def test_leftovers_of_a_killed_installation_are_removed(install: Install, tmp_path: Path) -> None:
     (tmp_path / "root/env/b2.part/lib").mkdir(parents=True)
     install(made_wheel(tmp_path))
@@ -171,7 +178,7 @@ def test_two_installations_at_once_make_one_environment(tmp_path: Path) -> None:
         "unneeded": [],
         "test": TEST,
         "variables": {},
-        "record": {},
+        "record": {"hash": "a1", "packages": {}},
     }
     command = [sys.executable, "-I", "-S", str(INSTALLER), json.dumps(asked)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]

@@ -58,7 +58,7 @@ def main(given: str) -> Any:
         for left in folder.glob("*.part"):  # by a process that was killed: the lock is ours
             remove(left)
         made = folder / asked["hash"]
-        told = read_record(made)
+        told = read_record(made, asked["hash"])
         if told is None or not works(made, asked):
             told = build(asked, made)
         write(folder / asked["pointer"], asked["hash"])
@@ -184,11 +184,12 @@ def name_of(pointer: Path) -> str:
     return pointer.name.rpartition("-")[0]
 
 
-def read_record(folder: Path) -> Any:
-    """What an environment tells of itself; None if there is none."""
+def read_record(folder: Path, name: str) -> Any:
+    """What an environment tells of itself; None if there is none, or a damaged one."""
     try:
-        return json.loads((folder / "environment.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        told = json.loads((folder / "environment.json").read_text("utf-8"))
+        return told if told["hash"] == name and {"packages", "python", "engines"} <= set(told) else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
