@@ -122,7 +122,7 @@ def test_adbd_killed_in_the_middle_of_a_command_is_a_lost_connection(android, an
 
 
 def test_what_a_lost_connection_left_running_still_runs_and_can_be_found(android, android_machine):
-    mark = "EDGE_DWSEP_JOB=left-over"
+    mark = "ADB_TEST_MARK=left-over"
     with soon(lambda: killed_adbd(android_machine), 0.3), pytest.raises(ConnectionLost):
         android.shell(f"trap '' HUP; {mark} sleep 60", timeout=20)
     settled(android)
