@@ -145,6 +145,7 @@ def _unpack(boot: Sequence[Package], userland: Sequence[Package], part: Path) ->
             done.result()
     for name in USELESS:
         shutil.rmtree(root / name, ignore_errors=True)
+    (root / "usr/lib/python3.11/sitecustomize.py").unlink(missing_ok=True)  # leads into /etc, and is empty there
     for name in MERGED:
         _merge(root / name, root / "usr" / name)
         (root / name).symlink_to(f"usr/{name}")

@@ -14,6 +14,7 @@ import hashlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -42,6 +43,9 @@ COMMAND_LINE = (
 
 COUNTING = ("-icount", "shift=0,sleep=off")
 """One instruction takes one nanosecond of the machine's time, and time leaps when the machine waits."""
+
+LISTENS = "grep -q ':0016 00000000:0000 0A' /proc/net/tcp"
+"""Whether something listens on port 22 (proc_pid_net(5): hexadecimal port, state TCP_LISTEN)."""
 
 SAME_EACH_TIME = "norandmaps edge_dwsep.counting"
 """Added to the command line of a machine that counts: where memory lies and how Python hashes changes its counts."""
@@ -276,6 +280,7 @@ def _guest(process: subprocess.Popen[bytes], qmp: Qmp, folder: Path) -> Guest:
     start = processes.started_at(process.pid)
     if start is None or set(ports) != set(PORTS):
         raise TransientDeviceError("lab: the machine ended when it had started")
+    _await_sshd(process, ports[22])
     process.returncode = 0  # it outlives this program, which need not wait for it
     return Guest(folder, process.pid, start, ports)
 
@@ -312,7 +317,7 @@ def _await_answer(process: subprocess.Popen[bytes], console: Path, seconds: floa
     until = time.monotonic() + seconds
     while process.poll() is None:
         try:
-            _as_root(console, f"date -s @{time.time():.3f}; pidof sshd", 1.0)
+            _as_root(console, f"date -s @{time.time():.3f}; {LISTENS}", 1.0)
         except (TransientDeviceError, PermanentDeviceError) as error:
             if time.monotonic() > until:
                 raise TransientDeviceError(f"lab: the machine did not start in {seconds:.0f} s") from error
@@ -320,6 +325,17 @@ def _await_answer(process: subprocess.Popen[bytes], console: Path, seconds: floa
         else:
             return
     raise TransientDeviceError("lab: the emulator ended while the machine started")
+
+
+def _await_sshd(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until sshd says who it is: a first connection may be lost before the machine's network is known to QEMU's."""
+    until = time.monotonic() + ANSWER_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
+            if probe.recv(64).startswith(b"SSH-"):
+                return
+        time.sleep(0.05)
+    raise TransientDeviceError("lab: the machine has started, but its sshd does not answer")
 
 
 def _as_root(console: Path, script: str, seconds: float) -> str:
