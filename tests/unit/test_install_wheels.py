@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -64,6 +65,18 @@ def test_it_makes_an_environment_that_runs(install: Install, tmp_path: Path) -> 
     code = "import sys, tiny; print(tiny.__cached__ and sys.path[-1])"
     run = subprocess.run([made / "bin/python", "-I", "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == str(site)
+
+
+@pytest.mark.parametrize("minor", range(9, 15))
+def test_it_runs_with_any_python_from_3_9_on(install: Install, tmp_path: Path, minor: int) -> None:
+    python = shutil.which(f"python3.{minor}")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip(f"there is no Python 3.{minor} here")
+    told = install(made_wheel(tmp_path), python=python)
+    assert told["engines"] == {"tiny": 1, "prefix": True}
+    assert told["python"].startswith(f"3.{minor}.")
+    (compiled,) = (tmp_path / "root/env/a1").glob("lib/python*/site-packages/__pycache__/tiny.*.pyc")
+    assert compiled.name == f"tiny.cpython-3{minor}.pyc"
 
 
 def test_compiled_files_tell_their_final_place(install: Install, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def build(asked: dict[str, Any], made: Path) -> dict[str, Any]:
         for wheel in asked["wheels"]:
             unpack(wheel["path"], site, asked["unneeded"])
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        compileall.compile_dir(site, quiet=2, stripdir=part, prependdir=made, invalidation_mode=mode)
+        compileall.compile_dir(str(site), quiet=2, stripdir=str(part), prependdir=str(made), invalidation_mode=mode)
         told = {**asked["record"], "python": platform.python_version(), "engines": try_it(part, asked)}
         write(part / "environment.json", json.dumps(told))
         remove(made)
@@ -219,4 +219,6 @@ if __name__ == "__main__":
         kind = "full" if error.errno in NO_ROOM else "system"
         where = f": {error.filename}" if error.filename else ""
         answer = {"refused": kind, "reason": f"{error.strerror}{where}"}
+    except Exception as error:  # noqa: BLE001  # whoever asked reads the answer alone
+        answer = {"refused": "system", "reason": f"{type(error).__name__}: {error}"}
     sys.stdout.write(f"{ANSWER}{json.dumps(answer)}\n")
