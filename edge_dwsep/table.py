@@ -80,7 +80,8 @@ def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]], devices: Sequ
     _print(screen, columns, runs)
     for run in runs:
         for note in _notes(run):
-            screen.print(Text(f"{run['variant']} on {run['engine']}: {note}"))
+            place = f", {run['device']}" if run.get("device") in named else ""
+            screen.print(Text(f"{run['variant']} on {run['engine']}{place}: {note}"))
 
 
 def shown_devices(devices: Sequence[Mapping[str, Any]]) -> dict[Any, str]:

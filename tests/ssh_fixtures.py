@@ -9,12 +9,16 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+
+from dwsep_devices.profile import Profile, load_profile
 
 TEST_USER = "edge-dwsep-test"
 """An account without a password that .ci/run makes; only root needs it, anybody else logs in as they are."""
@@ -37,7 +41,8 @@ class SshHost:
     home: Path
     port: int
     server: subprocess.Popen[bytes] | None = None
-    options: tuple[str, ...] = field(default_factory=tuple)
+    options: tuple[str, ...] = ()
+    profile: Profile = field(default_factory=lambda: own_profile(uuid.uuid4().hex[:12]))
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -62,17 +67,30 @@ class SshHost:
             self.server = None
 
     def sessions(self) -> list[int]:
-        """Process numbers of the server's sessions: its children."""
-        if self.server is None:
-            return []
-        told = Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read_text()
-        return [int(number) for number in told.split()]
+        """Process numbers of the server's sessions: its children, and theirs that are still of sshd."""
+        return [] if self.server is None else _of_sshd(self.server.pid)
 
     def kill_sessions(self) -> None:
         """Break every connection that stands."""
         for number in self.sessions():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
+
+
+def own_profile(name: str) -> Profile:
+    """The profile of a board whose folder and lease no other session of tests has."""
+    places = {"root": f"~/.edge-dwsep-{name}", "lease": f"/tmp/edge-dwsep.lease-{name}"}  # noqa: S108  # on the device
+    return replace(load_profile("generic-linux"), **places)
+
+
+def _of_sshd(process: int) -> list[int]:
+    """Descendants of a process that are sshd, the youngest first."""
+    try:
+        children = [int(number) for number in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+        own = [child for child in children if Path(f"/proc/{child}/comm").read_text().strip() == "sshd"]
+    except FileNotFoundError:
+        return []
+    return [*(number for child in own for number in _of_sshd(child)), *own]
 
 
 def _program(name: str) -> str:
@@ -90,7 +108,12 @@ def require_sshd() -> None:
 
 
 def make_ssh_host(folder: Path) -> SshHost:
-    """Write keys and configurations; the caller starts and stops the server."""
+    """Write keys and configurations; the caller starts and stops the server.
+
+    Args:
+        folder: that the unprivileged user can reach, unlike those of pytest where root runs it.
+    """
+    require_sshd()
     user = pwd.getpwnam(TEST_USER) if os.getuid() == 0 else pwd.getpwuid(os.getuid())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -129,16 +152,23 @@ Subsystem sftp internal-sftp
             os.chown(path, user.pw_uid, user.pw_gid)
         for name in ("client_key", "config", "known_hosts"):  # the client's, who is root
             os.chown(folder / name, 0, 0)
-        for parent in folder.parents:  # of pytest's, which only root may enter
-            if parent.name.startswith("pytest-"):
-                parent.chmod(0o755)
     return SshHost(folder, config, Path(user.pw_dir), port, options=("-F", str(config)))
 
 
+@contextlib.contextmanager
+def ssh_host_folder() -> Iterator[Path]:
+    """A folder for :func:`make_ssh_host`."""
+    with tempfile.TemporaryDirectory(prefix="edge-dwsep-sshd-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
-def ssh_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshHost]:
-    require_sshd()
-    host = make_ssh_host(tmp_path_factory.mktemp("sshd"))
-    host.start()
-    yield host
-    host.stop()
+def ssh_host() -> Iterator[SshHost]:
+    with ssh_host_folder() as place:
+        host = make_ssh_host(place)
+        host.start()
+        yield host
+        host.stop()
+    for folder in (host.home / host.profile.root[2:], Path(host.profile.lease)):
+        shutil.rmtree(folder, ignore_errors=True)

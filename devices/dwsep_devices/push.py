@@ -111,7 +111,7 @@ def _send(device: Asker, local: Path, part: str, have: int, size: int) -> None:
 
 def _join(device: Asker, part: str, timeout: float) -> None:
     """Add what arrived of the rest to the part, in a folder where both have fixed names."""
-    joined = f"cd {quoted(part.rpartition('/')[0])} || exit; p={quoted(part.rpartition('/')[2])}\n"
+    joined = f"cd {quoted(part.rpartition('/')[0])} || exit; p=./{quoted(part.rpartition('/')[2])}\n"
     joined += '[ -f "$p.rest" ] && cat "$p.rest" >> "$p" && rm -f "$p.rest"; echo is=joined'
     device.answers(joined, timeout=timeout)
 
@@ -119,7 +119,7 @@ def _join(device: Asker, part: str, timeout: float) -> None:
 def _look(remote: str, sha256: str) -> str:
     """Is the content there; if not, how much of it is, and how much space is free (in KiB)."""
     folder, name = quoted(remote.rpartition("/")[0]), quoted(remote.rpartition("/")[2])
-    return f"""mkdir -p {folder} && cd {folder} || exit; f={name}; {_hash_of('"$f"')}
+    return f"""mkdir -p {folder} && cd {folder} || exit; f=./{name}; {_hash_of('"$f"')}
 if [ "$h" = {quoted(sha256)} ]; then echo is=same; exit; fi
 rm -f "$f.part.rest"; have=0; [ -f "$f.part" ] && have=$(wc -c < "$f.part")
 echo is=other; echo have=$have; echo free=$(df -Pk . 2>/dev/null | tail -n 1 | sed 's/  */ /g' | cut -d' ' -f4)"""
@@ -128,7 +128,7 @@ echo is=other; echo have=$have; echo free=$(df -Pk . 2>/dev/null | tail -n 1 | s
 def _finish(remote: str, sha256: str) -> str:
     """Check the part and give it its name, or remove it."""
     folder, name = quoted(remote.rpartition("/")[0]), quoted(remote.rpartition("/")[2])
-    return f"""cd {folder} || exit; f={name}; {_hash_of('"$f.part"')}
+    return f"""cd {folder} || exit; f=./{name}; {_hash_of('"$f.part"')}
 if [ "$h" = {quoted(sha256)} ]; then mv -f "$f.part" "$f" && echo is=same; else rm -f "$f.part"; echo is=damaged; fi"""
 
 

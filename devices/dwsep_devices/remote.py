@@ -101,7 +101,7 @@ class RemoteDevice:
         if self._facts is None:
             from dwsep_devices.probe import probe
 
-            self._facts = probe(self.ask)
+            self._facts = probe(self.ask, root=self.profile.root, name=self.name)
         return self._facts
 
     def ask(self, script: str, *, timeout: float = ASK_SECONDS, stdin: str = "", check: bool = True) -> str:
@@ -262,9 +262,10 @@ class RemoteDevice:
         part = local.with_name(f"{local.name}.part")
 
         def once() -> None:
-            told = self.answers(
-                f"[ -f {quoted(remote)} ] && sha256sum < {quoted(remote)} | sed 's/^/is=/;s/ .*//'; true"
-            )
+            file = quoted(remote)
+            told = self.answers(f"[ -f {file} ] || {{ echo is=; exit; }}; sha256sum < {file} | sed 's/^/is=/;s/ .*//'")
+            if not told.get("is"):
+                raise PermanentDeviceError(f"{self.name}: there is no such file on the device: {remote}")
             self.transport.fetch(remote, part, timeout=FETCH_SECONDS)
             from dwsep_runtime.model_file import sha256_of
 

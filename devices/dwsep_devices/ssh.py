@@ -47,6 +47,9 @@ OPTIONS = (
     "RequestTTY=no",
 )
 
+CLIENT_FAILED = 255
+"""Exit code of ssh, and of sftp, for an error of the connection (man 1 ssh, "EXIT STATUS")."""
+
 FLEETING = re.compile(
     r"Connection (?:refused|timed out|reset|closed)|No route to host|Network is unreachable|Temporary failure|"
     r"Operation timed out|Host is down|kex_exchange_identification|Broken pipe|closed by remote host|"
@@ -185,14 +188,19 @@ class SshTransport:
             self._open = False
             raise TransientDeviceError(f"{self.name}: copying {what!r} took longer than {timeout:.0f} s")
         if ended.returncode:
+            error = self._explain(ended)
             self._open = False
-            raise self._explain(ended)
+            raise error
 
     def _explain(self, completed: Completed) -> DeviceError:
         """The error of a client that failed, by what it said."""
         said = "\n".join(completed.errors)
         last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "it gave no reason")
         told = f"{self.name}: ssh to {self._host}"
+        if self._open and completed.returncode == CLIENT_FAILED:  # what was said may be the command's own words
+            return ConnectionLost(f"{self.name}: the connection to {self._host} broke")
+        if self._open:
+            return PermanentDeviceError(f"{told}: {last}")
         if "IDENTIFICATION HAS CHANGED" in said:
             removing = re.search(r"ssh-keygen -f .* -R .*", said)
             remove = removing.group(0).strip() if removing else f"ssh-keygen -R {self._host.rpartition('@')[2]}"
@@ -238,5 +246,11 @@ def _private_folder() -> Path:
 
 
 def _word(text: str) -> str:
-    """A word of sftp's commands, which reads quotes, backslashes and patterns."""
-    return '"' + re.sub(r'(["\\*?\[\]])', r"\\\1", text) + '"'
+    """A word of sftp's commands, which reads quotes and backslashes, and in quotes no patterns.
+
+    Raises:
+        PermanentDeviceError: it has a line break, at which a command ends.
+    """
+    if "\n" in text or "\r" in text:
+        raise PermanentDeviceError(f"{text!r} cannot be a path on a device: sftp takes none with a line break")
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'

@@ -36,7 +36,7 @@ class Transport(Protocol):
             script: for ``sh``; build it with :func:`quoted`.
             stdin: text for its standard input.
             timeout: seconds until the client is ended; what runs on the device goes on.
-            on_line: called with each line of standard output, line break included.
+            on_line: called with each line of standard output; the last has a line break even where it had none.
 
         Returns:
             The script's own exit code, negative for a signal; ``timed_out`` if it was given up.

@@ -10,19 +10,27 @@ from __future__ import annotations
 __all__ = ["ResultReader", "error_event", "raise_error_event"]
 
 import json
+from collections import deque
 from typing import Any, Callable, Optional
 
 from dwsep_runtime import errors
-from dwsep_runtime.errors import DwsepError, EngineError, ProtocolError
+from dwsep_runtime.errors import DwsepError, EngineError, OutputTooLong, ProtocolError
 
 KNOWN_EVENTS = frozenset({"phase", "progress", "loaded", "ready", "turn", "result", "error", "end"})
+
+
+LOG_LINES = 200
+"""Lines kept of those that are no events."""
+
+MOST_NOISE = 100_000
+"""Lines that are no events after which a run is taken for one that goes on for ever."""
 
 
 class ResultReader:
     """Takes the output of a run line by line, and hands the result out once the run is complete.
 
-    Lines that are not events of this run (an engine's own messages) are kept in ``log`` and mean nothing else;
-    ``phase`` is the last that the run told.
+    Lines that are not events of this run (an engine's own messages) are kept in ``log``, the last of them, and mean
+    nothing else; ``phase`` is the last event of that kind.
     """
 
     def __init__(self, job_id: str, on_event: Callable[[dict[str, Any]], None] = lambda event: None) -> None:
@@ -31,17 +39,28 @@ class ResultReader:
         self._result: Optional[dict[str, Any]] = None
         self._error: Optional[dict[str, Any]] = None
         self._ended = False
-        self.log: list[str] = []
+        self._noise = 0
+        self.log: deque[str] = deque(maxlen=LOG_LINES)
         self.phase = ""
 
     def feed(self, line: str) -> None:
-        """Take one line of output."""
+        """Take one line of output.
+
+        Raises:
+            OutputTooLong: there are more lines that are no events than an engine has to say.
+        """
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
             event = None
         if not self._is_event(event):
             self.log.append(line.rstrip("\n"))
+            self._noise += 1
+            if self._noise > MOST_NOISE:
+                raise OutputTooLong(
+                    f"the run printed {MOST_NOISE:,} lines that are no part of its result, the last of them "
+                    f"{self.log[-1][:60]!r}; it was ended"
+                )
             return
         if event["event"] == "result":
             self._result = event
