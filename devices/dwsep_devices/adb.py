@@ -143,6 +143,11 @@ class AdbTransport:
         self._serve()
         lines: list[str] = []
         completed = self._run([*self._prefix(), "devices"], LIST_SECONDS, lines.append)
+        if completed.timed_out:
+            raise TransientDeviceError(
+                f"{self.name}: adb's server did not list its devices within {LIST_SECONDS:g} s; if that stays so, run "
+                "adb kill-server"
+            )
         if completed.returncode:
             raise failure_of(self.name, self._serial, [*lines, *completed.errors])
         return listed(lines)
