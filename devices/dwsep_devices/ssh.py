@@ -197,9 +197,9 @@ class SshTransport:
         said = "\n".join(completed.errors)
         last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "it gave no reason")
         told = f"{self.name}: ssh to {self._host}"
-        if self._open and completed.returncode == CLIENT_FAILED:  # what was said may be the command's own words
-            return ConnectionLost(f"{self.name}: the connection to {self._host} broke")
-        if self._open:
+        if self._open:  # what was said may be the command's own words; a broken sftp says nothing
+            if completed.returncode == CLIENT_FAILED or not said.strip() or FLEETING.search(said):
+                return ConnectionLost(f"{self.name}: the connection to {self._host} broke")
             return PermanentDeviceError(f"{told}: {last}")
         if "IDENTIFICATION HAS CHANGED" in said:
             removing = re.search(r"ssh-keygen -f .* -R .*", said)

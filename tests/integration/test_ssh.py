@@ -234,7 +234,7 @@ def test_a_run_whose_connection_breaks_is_begun_again_and_never_half(
     scenario = SingleStream(20, 1.0, 0.2)
     result = run_job(board, demo.artifact("w8a8.tflite"), "litert", scenario, Setup(), timeout=120, on_event=on_event)
     assert phases.count("load") == 2
-    assert result["measured"]["timed_seconds"] >= 1.0
+    assert result["measured"]["timed_seconds"] >= 0.9
 
 
 @pytest.mark.slow
