@@ -28,6 +28,7 @@ USER, USER_ID = "pi", 1000
 
 INIT = """\
 #!/bin/busybox sh
+# The first program of the initial RAM disk: mounts and network, by one static program that starts fast.
 b=/bin/busybox
 $b mount -t proc proc /proc
 $b mount -t devtmpfs dev /dev
@@ -37,39 +38,39 @@ $b mount -t tmpfs -o size=512m,mode=755 over /over
 $b mkdir /over/upper /over/work
 $b mount -t overlay -o lowerdir=/lower,upperdir=/over/upper,workdir=/over/work root /root
 $b mount -t ext4 -o noatime,noinit_itable,nobarrier /dev/vdb /root/home
+[ -d /root/home/pi ] || { $b mkdir /root/home/pi && $b chown 1000:1000 /root/home/pi; }
+$b mkdir /dev/pts /dev/shm
+$b mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+$b mount -t tmpfs -o nosuid,nodev,mode=1777 shm /dev/shm
+$b mount -t tmpfs -o nosuid,nodev,mode=755 run /root/run
+$b mount -t tmpfs -o nosuid,nodev,mode=1777 tmp /root/tmp
+$b mount -t sysfs -o nosuid,nodev,noexec sys /root/sys
+$b mkdir /root/run/sshd /root/run/lock
+$b ln -s /proc/self/fd /dev/fd
+for number in 0:stdin 1:stdout 2:stderr; do $b ln -s "/proc/self/fd/${number%:*}" "/dev/${number#*:}"; done
+counting=
+for word in $($b cat /proc/cmdline); do
+    case $word in
+    edge_dwsep.name=*) $b hostname "${word#*=}" ;;
+    edge_dwsep.counting) counting=yes ;;
+    esac
+done
+$b ifconfig lo 127.0.0.1 up
+$b ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
+$b route add default gw 10.0.2.2
 $b mount --move /dev /root/dev
-$b umount /proc
-exec $b switch_root /root /sbin/init
+$b mount --move /proc /root/proc
+exec $b switch_root /root /sbin/init $counting
 """
-"""First program of the initial RAM disk. The root is never written: what a machine changes there is in its memory."""
+"""The root is never written: what a machine changes there is in its memory."""
 
 START = """\
 #!/bin/sh
-# The machine's first process: mounts, network, and what runs as long as the machine does.
+# The machine's first process: what runs as long as the machine does.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
-mount -t proc -o nosuid,nodev,noexec proc /proc
-mount -t sysfs -o nosuid,nodev,noexec sys /sys
-mkdir -p /dev/pts /dev/shm
-mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
-mount -t tmpfs -o nosuid,nodev,mode=1777 shm /dev/shm
-mount -t tmpfs -o nosuid,nodev,mode=755 run /run
-mount -t tmpfs -o nosuid,nodev,mode=1777 tmp /tmp
-ln -s /proc/self/fd /dev/fd
-for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%:*}" "/dev/${number#*:}"; done
-mkdir -p /run/sshd /run/lock /home/pi
-chown pi:pi /home/pi
-read -r _ name <<NAME
-$(sed 's/.*edge_dwsep.name=\\([^ ]*\\).*/- \\1/' /proc/cmdline)
-NAME
-hostname "$name"
-ip link set lo up
-ip link set eth0 up
-ip address add 10.0.2.15/24 dev eth0
-ip route add default via 10.0.2.2
-setsid /usr/local/sbin/console &
-[ -x /usr/local/sbin/android ] && setsid /usr/local/sbin/android &
-grep -q edge_dwsep.counting /proc/cmdline && set -- -o SetEnv=PYTHONHASHSEED=0
 cd /
+setsid /usr/local/sbin/console &
+[ -z "$1" ] || set -- -o SetEnv=PYTHONHASHSEED=0
 # A shell also collects processes whose parents have ended.
 while :; do
     /usr/sbin/sshd -D -e "$@"

@@ -328,7 +328,7 @@ def _await_answer(process: subprocess.Popen[bytes], console: Path, seconds: floa
 
 
 def _await_sshd(process: subprocess.Popen[bytes], port: int) -> None:
-    """Wait until sshd says who it is: a first connection may be lost before the machine's network is known to QEMU's."""
+    """Wait until sshd says who it is: a first connection may be lost while QEMU does not know the machine yet."""
     until = time.monotonic() + ANSWER_SECONDS
     while process.poll() is None and time.monotonic() < until:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
