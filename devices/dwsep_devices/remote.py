@@ -42,12 +42,20 @@ FETCH_SECONDS = 3600.0
 JOB_VARIABLE = "EDGE_DWSEP_JOB"
 
 
-def end_leftovers_script(job: str = "") -> str:
-    """A script that ends every process of a job, or of any job, and nothing else; twice, for they start others."""
+def end_leftovers_script(lease: Lease, job: str = "") -> str:
+    """A script that ends every process of a job under a lease, or of any job, and nothing else.
+
+    It looks again after that, for they may have started others meanwhile.
+    """
     return f"""for round in 1 2 3; do left=
-for f in $(grep -l {quoted(f"{JOB_VARIABLE}={job}")} /proc/[0-9]*/environ 2>/dev/null); do
+for f in $(grep -lF {quoted(_mark(lease, job))} /proc/[0-9]*/environ 2>/dev/null); do
 p=${{f#/proc/}}; p=${{p%/environ}}; kill -9 "$p" 2>/dev/null && left="$left $p"; done
 [ -z "$left" ] && break; done"""
+
+
+def _mark(lease: Lease, job: str) -> str:
+    """What the environment of a job's processes holds; under one lease there is one job at a time."""
+    return f"{JOB_VARIABLE}={lease.path}/{job}"
 
 
 class RemoteDevice:
@@ -199,7 +207,7 @@ class RemoteDevice:
                 script = f"{_make_root(self.profile.root)}\n{lease_script(self._lease, length, instead_of=dead)}"
                 if first:
                     mine = f'[ -f "$d/lease" ] && grep -q {self._lease.token} "$d/lease"'
-                    script += f"{mine} && {{ {end_leftovers_script()}\n}}; true"
+                    script += f"{mine} && {{ {end_leftovers_script(self._lease)}\n}}; true"
                 asked_at = time.monotonic()
                 told_by_device = self.answers(script)
                 self._root = told_by_device["root"]
@@ -240,7 +248,7 @@ class RemoteDevice:
         """
         self.hold(timeout)
         job = uuid.uuid4().hex
-        words = [f"{name}={value}" for name, value in {**(environment or {}), JOB_VARIABLE: job}.items()]
+        words = [*(f"{name}={value}" for name, value in (environment or {}).items()), _mark(self._lease, job)]
         script = f"cd {quoted(self.root)} && exec env {' '.join(quoted(word) for word in (*words, *command))}"
         ended = False
         try:
@@ -288,7 +296,10 @@ class RemoteDevice:
             DeviceError: it cannot be reached.
         """
         self.hold()
-        self.ask(f"{end_leftovers_script()}\nrm -rf {quoted(self.root)}\n{wipe_lease_script(self._lease)}", timeout=120)
+        self.ask(
+            f"{end_leftovers_script(self._lease)}\nrm -rf {quoted(self.root)}\n{wipe_lease_script(self._lease)}",
+            timeout=120,
+        )
         self._root, self._held_until, self._commands = "", 0.0, {}
 
     def close(self) -> None:
@@ -300,7 +311,7 @@ class RemoteDevice:
         self.transport.close()
 
     def _end(self, job: str) -> None:
-        self.transport.shell(end_leftovers_script(job), timeout=CLEAN_UP_SECONDS)
+        self.transport.shell(end_leftovers_script(self._lease, job), timeout=CLEAN_UP_SECONDS)
 
 
 def _make_root(root: str) -> str:
