@@ -47,6 +47,9 @@ MTIME = 1_000_000_000
 ABIS = {"arm64-v8a": "aarch64", "x86_64": "x86_64"}
 """Machines by what Android calls their kind of programs."""
 
+KEPT_BUNDLES = 2
+"""Of an environment and machine, the newest among them."""
+
 PAGE_OF_X86 = 4096
 SITE = "site"
 
@@ -212,7 +215,19 @@ def _built(environment: str, machine: str, scratch: Path, record: Path, on_step:
     part = scratch / "record"
     part.write_text(json.dumps({**asdict(made), "path": path.name, "bytes": len(archive)}), encoding="utf-8")
     part.replace(record)
+    _tidy(record, f"{environment}-{machine}-*.json")
     return made
+
+
+def _tidy(record: Path, kin: str) -> None:
+    """Remove bundles of the same kind that newer ones took the place of, but for the last few."""
+    older = sorted(record.parent.glob(kin), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in older[KEPT_BUNDLES:]:
+        path.unlink()
+    named = {kept.path.name for path in record.parent.glob("*.json") if (kept := _kept(path))}
+    for path in record.parent.glob("*.tar.gz"):
+        if path.name not in named:
+            path.unlink()
 
 
 def _pythons(machine: str, scratch: Path) -> tuple[Interpreter, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -78,6 +79,21 @@ def test_the_machine_looks_like_a_phone(android):
 def test_the_machine_has_loopback_alone(android):
     assert text_of(android, "ls /sys/class/net; cat /proc/net/route | wc -l").split()[-1] == "1"
     assert text_of(android, "ifconfig -a -S").split()[0] == "lo"
+
+
+def test_sockets_that_lead_out_of_the_machine_are_filtered(android):
+    assert "Seccomp:\t2" in text_of(android, "cat /proc/self/status")
+
+
+def test_properties_have_defaults_and_can_be_changed(android, android_machine):
+    assert text_of(android, "getprop edge.none; getprop edge.none given").split("\n")[:2] == ["", "given"]
+    before = android_machine.properties.read_text()
+    android_machine.properties.write_text(f"{before}edge.value=a b=c\n")
+    try:
+        assert text_of(android, "getprop edge.value").strip() == "a b=c"
+        assert "[edge.value]: [a b=c]" in text_of(android, "getprop")
+    finally:
+        android_machine.properties.write_text(before)
 
 
 def test_files_go_there_and_back_whatever_their_names(android, tmp_path):
@@ -208,8 +224,6 @@ def test_a_server_that_the_transport_started_ends_with_it_and_no_other_does(andr
 
 @pytest.fixture
 def free_port() -> int:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         return int(reserved.getsockname()[1])
 
@@ -241,6 +255,17 @@ def test_nothing_is_left_after_a_crash(android_machine):
     assert machine.running() is None
     assert machine.down() is False
     assert not machine.folder.exists()
+
+
+def test_a_server_that_took_the_place_of_the_machines_own_ends_with_the_machine(android_machine):
+    machine = AndroidMachine(f"{android_machine.name}-server")
+    running = machine.up()
+    adb = [find_adb(), "-P", str(running.adb_port)]
+    subprocess.run([*adb, "kill-server"], check=True, capture_output=True)
+    text_of(AdbTransport("lab", running.serial, running.adb_port), "true")  # starts another one
+    assert machine.down()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", running.adb_port), timeout=1)
 
 
 def test_a_machine_that_is_up_is_not_started_again(android_machine, android_running: Running):

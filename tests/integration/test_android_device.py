@@ -11,7 +11,7 @@ import pytest
 from dwsep_devices import run_job
 from dwsep_devices.adb import AdbTransport
 from dwsep_devices.benchmark_runner import run_benchmark_model
-from dwsep_devices.errors import DeviceUnsuitable, HostLacks, TransientDeviceError
+from dwsep_devices.errors import DeviceFull, DeviceUnsuitable, HostLacks, TransientDeviceError
 from dwsep_devices.lab.android import AndroidMachine
 from dwsep_devices.profile import load_profile
 from dwsep_devices.provision import provision
@@ -86,6 +86,20 @@ def test_an_emulator_with_16_kib_pages_is_refused_with_the_reason(new_phone, and
             provision(new_phone, "litert")
     finally:
         android_machine.properties.write_text(before)
+
+
+@pytest.mark.slow
+def test_a_device_with_too_little_space_says_how_much_is_needed(android_machine: AndroidMachine):
+    machine = AndroidMachine(f"{android_machine.name}-tiny")
+    running = machine.up(data_bytes=50 << 20)
+    device = RemoteDevice(AdbTransport("tiny", running.serial, running.adb_port), load_profile("lab-android"))
+    try:
+        with pytest.raises(DeviceFull, match=r"^tiny: environment litert .*MB"):
+            provision(device, "litert")
+        assert "bundle.json" not in device.ask(f"ls -R {DATA}")
+    finally:
+        device.close()
+        machine.down()
 
 
 def test_a_native_tool_is_brought_there_and_run(phone, tmp_path: Path):

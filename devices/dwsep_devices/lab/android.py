@@ -13,8 +13,10 @@ import hashlib
 import json
 import os
 import platform
+import select
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -29,6 +31,7 @@ from dwsep_devices.adb import AdbTransport, find_adb
 from dwsep_devices.cache import cache_folder, locked
 from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
 from dwsep_devices.lab import android_init, android_root
+from dwsep_runtime.spawn import run_process
 
 UP_SECONDS = 30.0
 DOWN_SECONDS = 10.0
@@ -159,8 +162,16 @@ class AndroidMachine:
             running = self.running()
             if running is not None:
                 _end(running.pid, self.name)
+            self._end_other_server()
             self._remove()
         return running is not None
+
+    def _end_other_server(self) -> None:
+        """End the adb server that a client started in the place of the machine's, if that one was ended before."""
+        with contextlib.suppress(OSError, ValueError, KeyError, HostLacks):
+            port = int(json.loads((self.folder / "state.json").read_text())["adb_port"])
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            run_process([find_adb(), "-P", str(port), "kill-server"], timeout=DOWN_SECONDS)
 
     def adbd_pid(self) -> int:
         """Number, on this host, of the process adbd; tests kill and stop it.
@@ -253,8 +264,6 @@ def _end(pid: int, name: str) -> None:
 
 
 def _ended(descriptor: int, seconds: float) -> bool:
-    import select
-
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(seconds * 1000))
