@@ -113,6 +113,23 @@ class _Board(Lab):
         return self.machine().connection()
 
 
+class _AndroidArm64(_Board):
+    """An Android-like root of an emulated board, reached by adb."""
+
+    def machine(self) -> PiMachine:
+        from dwsep_devices.lab.android_arm64 import AndroidArm64
+        from dwsep_devices.lab.pi import ANDROID
+
+        return AndroidArm64(ANDROID)
+
+    def status(self) -> Status:
+        found = self.machine().running()
+        if found is None:
+            return Status(self.name, self.title, up=False)
+        address = f"adb -P {found.adb_port} -s 127.0.0.1:{found.guest.ports[5555]}"
+        return Status(self.name, self.title, up=True, pid=found.guest.pid, address=address)
+
+
 class _Android(Lab):
     """An Android-like root on this machine, reached by adb."""
 
@@ -163,6 +180,7 @@ LABS: dict[str, Lab] = {
         _Board("pi4", "an emulated Raspberry Pi 4: QEMU, Cortex-A72"),
         _Board("pi5", "an emulated Raspberry Pi 5: QEMU, Cortex-A76"),
         _Android("android", "the real adbd in an Android-like root (x86_64)"),
+        _AndroidArm64("android-arm64", "the real adbd in an Android-like root (arm64): QEMU, Cortex-A76"),
     )
 }
 """The machines by name."""

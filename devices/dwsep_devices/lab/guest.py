@@ -70,6 +70,8 @@ START = """\
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 cd /
 setsid /usr/local/sbin/console &
+read -r name </proc/sys/kernel/hostname
+case $name in android*) setsid /usr/local/sbin/android & ;; esac
 [ -z "$1" ] || set -- -o SetEnv=PYTHONHASHSEED=0
 # A shell also collects processes whose parents have ended.
 while :; do

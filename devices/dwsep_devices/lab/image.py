@@ -19,7 +19,7 @@ from pathlib import Path
 from dwsep_devices import debian
 from dwsep_devices.debian import Package
 from dwsep_devices.errors import PermanentDeviceError
-from dwsep_devices.lab import guest, initrd
+from dwsep_devices.lab import android_arm64_root, android_root, guest, initrd
 from dwsep_runtime.spawn import run_process
 
 ARCHITECTURE = "arm64"
@@ -89,7 +89,14 @@ def build_image(images: Path, *, refresh: bool, on_step: Callable[[str], None]) 
     kernel = _kernel(refresh=refresh)
     (busybox,) = debian.fetch(["busybox-static"], suite=guest.SUITE, architecture=ARCHITECTURE, refresh=refresh)
     userland = debian.fetch(guest.PACKAGES, suite=guest.SUITE, architecture=ARCHITECTURE, refresh=refresh)
-    packages = debian.manifest([*kernel, busybox, *userland])
+    android = debian.fetch(
+        android_arm64_root.PACKAGES,
+        suite=android_arm64_root.SUITE,
+        architecture=ARCHITECTURE,
+        closure=True,
+        refresh=refresh,
+    )
+    packages = debian.manifest([*kernel, busybox, *userland, *android])
     key = _key(packages)
     folder = images / key
     if (folder / "manifest.json").exists():
@@ -102,12 +109,13 @@ def build_image(images: Path, *, refresh: bool, on_step: Callable[[str], None]) 
     try:
         on_step("unpacking packages")
         _unpack([*kernel, busybox], userland, part)
+        android_arm64_root.lay_root(android, part / "root/android", part / "android-packages")
         on_step("compiling Python's library")
         _compile(part)
         on_step("making the disk")
         _configure(part)
         _make_disks(part)
-        for scratch in ("kernel-package", "root"):
+        for scratch in ("android-packages", "kernel-package", "root"):
             shutil.rmtree(part / scratch)
         (part / "manifest.json").write_text(
             json.dumps({"schema_version": 1, "key": key, "packages": packages}, indent=1)
@@ -122,8 +130,9 @@ def build_image(images: Path, *, refresh: bool, on_step: Callable[[str], None]) 
 
 def _key(packages: Sequence[dict[str, str]]) -> str:
     recipe = hashlib.sha256(json.dumps(packages).encode())
-    for module in (__file__, guest.__file__, initrd.__file__):
-        recipe.update(Path(module).read_bytes())
+    for module in (android_arm64_root, android_root, guest, initrd):
+        recipe.update(Path(str(module.__file__)).read_bytes())
+    recipe.update(Path(__file__).read_bytes())
     return recipe.hexdigest()[:24]
 
 
@@ -190,7 +199,8 @@ def _configure(part: Path) -> None:
     root = part / "root"
     for name in guest.FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
-    for name, (mode, text) in guest.FILES.items():
+    files = {**guest.FILES, "usr/local/sbin/android": (0o755, android_arm64_root.START)}
+    for name, (mode, text) in files.items():
         (root / name).unlink(missing_ok=True)
         (root / name).write_text(text)
         (root / name).chmod(mode)

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,8 @@ BOARDS: dict[str, Board] = {
     "pi5": Board("pi5", "Raspberry Pi 5 Model B (emulated)", "cortex-a76", _cores()),
 }
 
+ANDROID = Board("android-arm64", "Android-like root (emulated)", "cortex-a76", _cores())
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -68,12 +70,14 @@ class Machine:
         owner: process that it ends with, and when that began; None if it runs until it is taken down.
         started: seconds since 1970.
         from_snapshot: whether it was started from one.
+        adb_port: of its own adb server; None if it has none.
     """
 
     guest: Guest
     owner: tuple[int, int] | None
     started: float
     from_snapshot: bool
+    adb_port: int | None = None
 
 
 class PiMachine:
@@ -170,7 +174,19 @@ class PiMachine:
             raise PermanentDeviceError(
                 f"lab-{self.name}: the lab machine {self.name} is not up; start it with: edge-dwsep lab up {self.name}"
             )
-        return LabConnection(ssh_options=("-F", str(self.folder / "ssh_config")), host=self.board.name)
+        return self._connection(found)
+
+    def _connection(self, found: Machine) -> LabConnection:
+        return LabConnection(ssh_options=("-F", str(found.guest.folder / "ssh_config")), host=self.board.name)
+
+    def _warm(self, booted: Guest) -> None:
+        """Use what devices are used for, so that it lies in the memory of a snapshot."""
+        _ssh(booted, self.board, machine.WARM)
+
+    def _give_access(self, image: Image, started: Guest) -> dict[str, Any]:
+        """Make what is needed to reach a machine; what of it belongs into its state."""
+        _write_access(image, self.board, started)
+        return {}
 
     @contextlib.contextmanager
     def instructions(self, *, on_step: Callable[[str], None] = lambda step: None) -> Iterator[LabConnection]:
@@ -235,7 +251,11 @@ class PiMachine:
             ports = {int(inner): int(outer) for inner, outer in state["ports"].items()}
             owner = (int(state["owner"][0]), int(state["owner"][1])) if state["owner"] else None
             found = Machine(
-                Guest(self.folder, pid, start, ports), owner, float(state["started"]), bool(state["from_snapshot"])
+                Guest(self.folder, pid, start, ports),
+                owner,
+                float(state["started"]),
+                bool(state["from_snapshot"]),
+                state.get("adb_port"),
             )
         except (OSError, ValueError, KeyError, TypeError, IndexError):  # not up, or written by another version
             return None
@@ -276,7 +296,7 @@ class PiMachine:
             booted = machine.boot(image, self.board, folder)
             on_step("warming it for a snapshot")
             _write_access(image, self.board, booted)
-            _ssh(booted, self.board, machine.WARM)
+            self._warm(booted)
             booted.as_root("sync")
             machine.take_snapshot(booted, snapshots, key)
         finally:
@@ -290,8 +310,8 @@ class PiMachine:
                     started = machine.resume(image, self.board, snapshot, self.folder)
                 else:
                     started = machine.boot(image, self.board, self.folder)
-                _write_access(image, self.board, started)
-                _write_state(started, owner, from_snapshot=snapshot is not None)
+                access = self._give_access(image, started)
+                _write_state(started, {"owner": owner, "from_snapshot": snapshot is not None, **access})
             except TransientDeviceError:
                 self._sweep()
                 if not left:
@@ -324,15 +344,8 @@ def _write_access(image: Image, board: Board, started: Guest) -> None:
     (folder / "ssh_config").write_text(text)
 
 
-def _write_state(started: Guest, owner: tuple[int, int] | None, *, from_snapshot: bool) -> None:
-    state = {
-        "pid": started.pid,
-        "start": started.start,
-        "ports": started.ports,
-        "owner": owner,
-        "started": time.time(),
-        "from_snapshot": from_snapshot,
-    }
+def _write_state(started: Guest, more: Mapping[str, Any]) -> None:
+    state = {"pid": started.pid, "start": started.start, "ports": started.ports, "started": time.time(), **more}
     part = started.folder / "state.json.part"
     part.write_text(json.dumps(state))
     part.replace(started.folder / "state.json")
