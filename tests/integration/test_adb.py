@@ -268,5 +268,14 @@ def test_a_server_that_took_the_place_of_the_machines_own_ends_with_the_machine(
         socket.create_connection(("127.0.0.1", running.adb_port), timeout=1)
 
 
+def test_folders_that_a_job_closed_are_removed_too(android_machine):
+    machine = AndroidMachine(f"{android_machine.name}-closed")
+    running = machine.up()
+    transport = AdbTransport("lab", running.serial, running.adb_port)
+    text_of(transport, f"mkdir -p {DATA}/a/b; touch {DATA}/a/b/c; chmod 0 {DATA}/a/b {DATA}/a")
+    machine.down()
+    assert not machine.folder.exists()
+
+
 def test_a_machine_that_is_up_is_not_started_again(android_machine, android_running: Running):
     assert AndroidMachine(android_machine.name).up() == android_running

@@ -24,7 +24,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dwsep_devices import debian
 from dwsep_devices.adb import AdbTransport, find_adb
@@ -238,15 +237,13 @@ class AndroidMachine:
 
     def _remove(self) -> None:
         """Remove the folder, and what jobs made unreadable in it."""
-
-        def again(function: Any, path: str, _: Any) -> None:
-            with contextlib.suppress(OSError):
-                Path(path).parent.chmod(stat.S_IRWXU)
-                if not Path(path).is_symlink():
-                    Path(path).chmod(stat.S_IRWXU)
-                function(path)
-
-        shutil.rmtree(self.folder, onerror=again)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for parent, folders, _ in os.walk(self.folder):
+            for name in folders:  # before they are walked
+                with contextlib.suppress(OSError):
+                    Path(parent, name).chmod(stat.S_IRWXU)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.folder)
 
 
 def _end(pid: int, name: str) -> None:
