@@ -32,6 +32,7 @@ from edge_dwsep.results import add_run
 if TYPE_CHECKING:
     from edge_dwsep.measured_accuracy import AccuracySettings, EvaluationFiles, Predictions
     from edge_dwsep.measured_agreement import Outputs
+    from edge_dwsep.native import NativeRunner
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Evaluation:
         latency: None to leave latency out.
         session: for latency measured in turns; None to measure one run after another.
         profile_ops: whether to time each operator, too.
+        cost: what to count instead of time; empty for time.
+        runner: a program of the user's that measures instead of the engines.
         accuracy: None to leave accuracy out.
         files: images or other inputs, and labels, for accuracy.
         reference: predictions to compare with image by image; or an artifact and its engine, to be run first and
@@ -53,6 +56,8 @@ class Evaluation:
     latency: LatencySettings | None = None
     session: InterleaveSettings | None = None
     profile_ops: bool = False
+    cost: str = ""
+    runner: NativeRunner | None = None
     accuracy: AccuracySettings | None = None
     files: EvaluationFiles | None = None
     reference: Predictions | tuple[Artifact, str] | None = None
@@ -135,7 +140,8 @@ def evaluate(
             _measure(device, artifact, engine, record, reference, what, results, on_step)
         except DwsepError as error:
             _fail(record, error)
-            if isinstance(error, EngineCrashed) and not isinstance(error, (OutOfMemory, TimedOut)):
+            crashed = isinstance(error, EngineCrashed) and not isinstance(error, (OutOfMemory, TimedOut))
+            if crashed and what.runner is None:
                 from edge_dwsep.crash import crashing_operator
 
                 on_step(f"find what {record['variant']} on {engine} crashes on")
@@ -177,6 +183,10 @@ def _measure(
 ) -> None:
     """Measure one artifact on one engine, all that is wanted of it."""
     title = record["variant"]
+    if what.latency is not None and (what.cost or what.runner is not None):
+        on_step(f"{f'count {what.cost} of' if what.cost else 'time'} {title} on {engine}")
+        add_run(results, record, _otherwise(device, artifact, engine, what.latency, what))
+        return
     if what.latency is not None and what.session is None:
         on_step(f"time {title} on {engine}")
         add_run(results, record, measure_latency(device, artifact, engine, what.latency))
@@ -188,6 +198,19 @@ def _measure(
 
         on_step(f"classify with {title} on {engine}")
         add_run(results, record, measure_against(reference, device, artifact, engine, what))
+
+
+def _otherwise(
+    device: Device, artifact: Artifact, engine: str, latency: LatencySettings, what: Evaluation
+) -> dict[str, Any]:
+    """Count instead of time, or let a program of the user's measure."""
+    if what.runner is not None:
+        from edge_dwsep.native import measure_natively
+
+        return measure_natively(device, artifact, what.runner, latency)
+    from edge_dwsep.instructions import count_instructions
+
+    return count_instructions(device, artifact, engine, latency)
 
 
 def _fail(record: dict[str, Any], error: DwsepError) -> None:

@@ -93,6 +93,8 @@ def run_record(device: str, artifact: Artifact, title: str, engine: str, threads
         "throughput": None,
         "sustained": None,
         "cold_start": None,
+        "cost": None,
+        "native": None,
         "memory": None,
         "operators": None,
         "accuracy": None,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from dwsep_devices import open_device
+from dwsep_devices import opened
 from dwsep_export import Artifact
 from dwsep_runtime.errors import DwsepError
 from edge_dwsep.evaluate import Evaluation, evaluate, failed_records
@@ -101,9 +101,7 @@ def _measure_on(
 
     with contextlib.suppress(KeyboardInterrupt):
         try:
-            with contextlib.closing(
-                open_device(name, wait=wait_for_lease, on_wait=lambda said: say("step", said))
-            ) as device:
+            with opened(name, cost=what.cost, wait=wait_for_lease, on_step=lambda said: say("step", said)) as device:
                 results = new_results("", settings, [device.description])
                 evaluate(device, plan, what, results, lambda step: say("step", step))
         except DwsepError as error:

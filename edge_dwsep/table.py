@@ -71,6 +71,8 @@ def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]], devices: Sequ
         ("p50 ms [95 %]", "right", False, lambda run: _percentile(run, 50)),
         ("p90 ms", "right", True, lambda run: milliseconds(run["latency"] and run["latency"]["p90_ms"])),
         ("p99 ms", "right", True, lambda run: _only_latency(run, milliseconds, "p99_ms")),
+        ("M instructions", "right", True, _instructions),
+        ("mean ms, by itself", "right", True, _native),
         ("samples/s [95 %]", "right", False, _throughput),
         *(_cold_start_column(stage) for stage in STAGES),
         ("peak MB", "right", True, _peak),
@@ -171,6 +173,14 @@ def _throughput(run: Mapping[str, Any]) -> str:
     interval = throughput["interval"]
     bounds = f" [{interval[0]:,.0f}, {interval[1]:,.0f}]" if interval else ""
     return f"{throughput['samples_per_second']:,.0f}{bounds}"
+
+
+def _instructions(run: Mapping[str, Any]) -> str:
+    return f"{run['cost']['per_inference'] / 1e6:,.4f}" if run["cost"] else ""
+
+
+def _native(run: Mapping[str, Any]) -> str:
+    return milliseconds(run["native"]["mean_us"] / 1000) if run["native"] else ""
 
 
 def _cold_start_column(stage: str) -> Column:

@@ -79,8 +79,8 @@ class SshHost:
 
 def own_profile(name: str) -> Profile:
     """The profile of a board whose folder and lease no other session of tests has."""
-    places = {"root": f"~/.edge-dwsep-{name}", "lease": f"/tmp/edge-dwsep.lease-{name}"}  # noqa: S108  # on the device
-    return replace(load_profile("generic-linux"), **places)
+    lease = f"/tmp/edge-dwsep.lease-{name}"  # noqa: S108  # on the device
+    return replace(load_profile("generic-linux"), root=f"~/.edge-dwsep-{name}", lease=lease)
 
 
 def _of_sshd(process: int) -> list[int]:

@@ -9,7 +9,7 @@ from dwsep_devices.blobs import push_blob
 from dwsep_devices.device import Device
 from dwsep_devices.errors import DeviceError, PermanentDeviceError, TransientDeviceError
 from dwsep_devices.local import LocalDevice
-from dwsep_devices.registry import open_device
+from dwsep_devices.registry import open_device, opened
 
 if TYPE_CHECKING:
     from dwsep_devices.inventory import device_names
@@ -24,6 +24,7 @@ __all__ = [
     "TransientDeviceError",
     "device_names",
     "open_device",
+    "opened",
     "prepared",
     "push_blob",
     "run_job",

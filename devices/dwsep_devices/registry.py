@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["open_device"]
+__all__ = ["open_device", "opened", "opened_for_instructions"]
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from dwsep_devices.device import Device
 from dwsep_devices.local import LocalDevice
+from dwsep_runtime.errors import InvalidInput
 
 if TYPE_CHECKING:
     from dwsep_devices.inventory import KnownDevice
@@ -37,6 +39,61 @@ def open_device(name: str, *, wait: bool = True, on_wait: Callable[[str], None] 
     known = load_device(name)
     profile = profile_of(known)
     return RemoteDevice(transport_to(known, profile), profile, wait=wait, on_wait=on_wait)
+
+
+@contextlib.contextmanager
+def opened(
+    name: str, *, cost: str = "", wait: bool = True, on_step: Callable[[str], None] = lambda step: None
+) -> Iterator[Device]:
+    """A device for as long as the block lasts.
+
+    Args:
+        name: as the user calls it.
+        cost: "instructions" for a machine that counts them; empty for the device itself.
+        wait: whether to wait while another measurement has the device.
+        on_step: told who has it, or what is done to have it.
+
+    Raises:
+        DwsepError: as :func:`open_device` and :func:`opened_for_instructions`.
+    """
+    if cost:
+        with opened_for_instructions(name, on_step=on_step) as counting:
+            yield counting
+        return
+    with contextlib.closing(open_device(name, wait=wait, on_wait=on_step)) as device:
+        yield device
+
+
+@contextlib.contextmanager
+def opened_for_instructions(name: str, *, on_step: Callable[[str], None] = lambda step: None) -> Iterator[Device]:
+    """A machine like an emulated board, whose nanoseconds are instructions, for as long as the block lasts.
+
+    Args:
+        name: of a device that is a board of the lab; it need not be up, and is left alone.
+        on_step: told what is done next, in words.
+
+    Raises:
+        UnknownDevice: no device has that name.
+        InvalidInput: it is no emulated board.
+        DeviceError: the machine could not be built or started.
+    """
+    from dwsep_devices.inventory import load_device, profile_of
+    from dwsep_devices.lab import instruction_machine
+    from dwsep_devices.lab.pi import BOARDS
+    from dwsep_devices.remote import RemoteDevice
+    from dwsep_devices.ssh import SshTransport
+
+    profile = profile_of(load_device(name))
+    if profile.lab not in BOARDS:
+        known = ", ".join(f"lab-{board}" for board in BOARDS)
+        raise InvalidInput(f"{name}: instructions are counted by the emulated boards alone; give --device {known}")
+    with instruction_machine(profile.lab, on_step=on_step) as connection:
+        transport = SshTransport(name, connection.host, connection.ssh_options)
+        with contextlib.closing(RemoteDevice(transport, profile)) as device:
+            try:
+                yield device
+            finally:
+                transport.disconnect()  # which would outlive the machine
 
 
 def transport_to(known: KnownDevice, profile: Profile) -> Transport:

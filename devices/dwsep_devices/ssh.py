@@ -188,43 +188,50 @@ class SshTransport:
             self._open = False
             raise TransientDeviceError(f"{self.name}: copying {what!r} took longer than {timeout:.0f} s")
         if ended.returncode:
-            error = self._explain(ended)
+            told = self._explain(ended)
             self._open = False
-            raise error
+            raise told
 
     def _explain(self, completed: Completed) -> DeviceError:
         """The error of a client that failed, by what it said."""
         said = "\n".join(completed.errors)
         last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "it gave no reason")
         told = f"{self.name}: ssh to {self._host}"
-        if self._open:  # what was said may be the command's own words; a broken sftp says nothing
-            if completed.returncode == CLIENT_FAILED or not said.strip() or FLEETING.search(said):
-                return ConnectionLost(f"{self.name}: the connection to {self._host} broke")
-            return PermanentDeviceError(f"{told}: {last}")
+        if not self._open:
+            return self._refusal(told, said, last)
+        # What was said may be the command's own words; a broken sftp says nothing.
+        if completed.returncode == CLIENT_FAILED or not said.strip() or FLEETING.search(said):
+            return ConnectionLost(f"{self.name}: the connection to {self._host} broke")
+        return PermanentDeviceError(f"{told}: {last}")
+
+    def _refusal(self, told: str, said: str, last: str) -> DeviceError:
+        """The error of a connection that could not be opened."""
+        kind: type[DeviceError] = PermanentDeviceError if said.strip() else ConnectionLost
         if "IDENTIFICATION HAS CHANGED" in said:
             removing = re.search(r"ssh-keygen -f .* -R .*", said)
             remove = removing.group(0).strip() if removing else f"ssh-keygen -R {self._host.rpartition('@')[2]}"
-            return DeviceRefused(
-                f"{told}: the host key has changed since it was accepted. If the board was set up anew, accept the new "
-                f"one: {remove} && ssh {self._host} true; otherwise another machine answers in its place"
+            kind, last = (
+                DeviceRefused,
+                (
+                    "the host key has changed since it was accepted. If the board was set up anew, accept the new one: "
+                    f"{remove} && ssh {self._host} true; otherwise another machine answers in its place"
+                ),
             )
-        if "Host key verification failed" in said:
-            return DeviceRefused(
-                f"{told}: its host key is not known. Accept it by connecting once: {self._command_for_people()}"
+        elif "Host key verification failed" in said:
+            connecting = " ".join(["ssh", *self._options, self._host, "true"])
+            kind, last = DeviceRefused, f"its host key is not known. Accept it by connecting once: {connecting}"
+        elif "Permission denied" in said:
+            kind, last = (
+                DeviceRefused,
+                (
+                    f"login was refused ({last}). Passwords are never asked for; install your key: ssh-copy-id {self._host}"
+                ),
             )
-        if "Permission denied" in said:
-            return DeviceRefused(
-                f"{told}: login was refused ({last}). Passwords are never asked for; install your key: "
-                f"ssh-copy-id {self._host}"
-            )
-        if FLEETING.search(said):
-            return ConnectionLost(f"{told}: {last}")
-        if "Could not resolve" in said:
-            return PermanentDeviceError(f"{told}: {last}; check the name, and that the board is on this network")
-        return PermanentDeviceError(f"{told}: {last}") if said.strip() else ConnectionLost(f"{told}: {last}")
-
-    def _command_for_people(self) -> str:
-        return " ".join(["ssh", *self._options, self._host, "true"])
+        elif FLEETING.search(said):
+            kind = ConnectionLost
+        elif "Could not resolve" in said:
+            last = f"{last}; check the name, and that the board is on this network"
+        return kind(f"{told}: {last}")
 
 
 def _private_folder() -> Path:

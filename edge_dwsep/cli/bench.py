@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["bench"]
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from edge_dwsep.cli.options import (
     json_option,
     threads_option,
 )
+
+if TYPE_CHECKING:
+    from edge_dwsep.native import NativeRunner
 
 SCENARIOS = ("single-stream", "offline", "sustained", "cold-start")
 MODES = ("rapid", "quick", "normal")
@@ -36,6 +40,15 @@ BELONGS_TO = {
     "launches": frozenset({TURNS}),
 }
 """Scenarios that an option says something of; given with another, it would be ignored in silence."""
+
+
+COSTS = ("instructions",)
+OF_RUNNERS = frozenset({"mode", "min_samples", "min_seconds", "threads"})
+ONLY_OF_TIME = OF_RUNNERS | {
+    *("scenario", "processes", "precision", "percentile", "max_warmup_seconds", "seconds", "starts", "interleave"),
+    *("launches", "profile_ops", "batch", "pin", "governor", "cool_down", "priority", "memory_limit"),
+}
+"""Options that would be ignored in silence where instructions are counted; those of runners are heeded by these."""
 
 
 @click.command()
@@ -82,6 +95,19 @@ BELONGS_TO = {
     show_default=True,
     help="Of --interleave: how often all processes are started anew; six at least for an interval.",
 )
+@click.option(
+    "--cost",
+    type=click.Choice(COSTS),
+    help="Count instructions instead of time, exactly, on an emulated board: --device lab-pi4, lab-pi5.",
+)
+@click.option(
+    "--runner",
+    metavar="benchmark_model=PATH",
+    help="Let your own build of TensorFlow Lite's benchmark_model measure, for GPU and NPU delegates.",
+)
+@click.option(
+    "--runner-argument", "runner_arguments", multiple=True, help="For it, such as --use_gpu=true; repeatable."
+)
 @click.option("--profile-ops", is_flag=True, help="Time each operator, too.")
 @threads_option
 @click.option("--batch", type=click.IntRange(1, 65536), default=1, show_default=True, help="Samples of an inference.")
@@ -118,6 +144,9 @@ def bench(
     starts: int,
     interleave: bool,
     launches: int,
+    cost: str | None,
+    runner: str | None,
+    runner_arguments: tuple[str, ...],
     profile_ops: bool,
     threads: int,
     batch: int,
@@ -135,9 +164,10 @@ def bench(
     if interleave and scenario != "single-stream":
         raise click.UsageError(f"--interleave compares single-stream latency; leave out --scenario {scenario}")
     _require_belonging(TURNS if interleave else scenario)
+    _require_alone(cost, runner)
     from edge_dwsep.cli.opening import opened_alone
 
-    with opened_alone(devices, wait=not no_wait) as target:
+    with opened_alone(devices, cost=cost or "", wait=not no_wait) as target:
         if target is not None:
             target.warm()
         from dwsep_runtime import scenarios
@@ -165,11 +195,39 @@ def bench(
             timeout=timeout,
         )
         what = Evaluation(
-            latency=latency, session=InterleaveSettings(launches) if interleave else None, profile_ops=profile_ops
+            latency=latency,
+            session=InterleaveSettings(launches) if interleave else None,
+            profile_ops=profile_ops,
+            cost=cost or "",
+            runner=_native(runner, runner_arguments),
         )
         return measure_and_show(
             "bench", artifacts, devices, target, engines, what, latency.to_json(), output, as_json, wait=not no_wait
         )
+
+
+def _native(runner: str | None, arguments: tuple[str, ...]) -> NativeRunner | None:
+    """The program of the user's that measures, if one does."""
+    if runner is None:
+        if arguments:
+            raise click.UsageError("--runner-argument goes with --runner")
+        return None
+    from edge_dwsep.native import runner_from
+
+    return runner_from(runner, arguments)
+
+
+def _require_alone(cost: str | None, runner: str | None) -> None:
+    """Refuse options that say nothing of a count, or nothing to a program of the user's."""
+    chosen = "--cost" if cost else "--runner" if runner else ""
+    if not chosen:
+        return
+    if cost and runner:
+        raise click.UsageError("--cost counts by the engines; leave out --runner")
+    context = click.get_current_context()
+    for option in ONLY_OF_TIME - (frozenset() if cost else OF_RUNNERS):
+        if context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{option.replace('_', '-')} says nothing of {chosen}; leave it out")
 
 
 def _require_belonging(scenario: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dwsep_devices import Device
-from dwsep_export import open_artifact
+from dwsep_export import Artifact, open_artifact
 from dwsep_export.output import staging_folder
 from edge_dwsep.cli.exit_codes import exit_code_of_runs
 from edge_dwsep.cli.options import given_command
@@ -56,12 +56,7 @@ def measure_and_show(
     Raises:
         DwsepError: an artifact, engine or device cannot be used; nothing was measured then.
     """
-    artifacts = [open_artifact(file) for file in files]
-    plan = [(artifact, engine) for artifact in artifacts for engine in engines_of(artifact, engines)]
-    if what.latency is not None:
-        require_known_options(what.latency.options, {engine for _, engine in plan})
-    if what.session is not None and len(plan) < 2:
-        raise click.UsageError("--interleave compares at least two runs; give another file, or another --engine")
+    plan = _plan([open_artifact(file) for file in files], engines, what)
     results = new_results(given_command(), settings, [] if device is None else [device.description])
     if what.files is not None:
         data = what.files.data
@@ -95,3 +90,17 @@ def measure_and_show(
         said = f"{failure['variant']} on {failure['engine']}{where} failed: {failure['error']}"
         click.echo(f"edge-dwsep: {said}", err=True)
     return exit_code_of_runs(results["runs"])
+
+
+def _plan(artifacts: Sequence[Artifact], engines: Sequence[str], what: Evaluation) -> list[tuple[Artifact, str]]:
+    """What is run by which engine, or by the user's program in its place."""
+    if what.runner is not None:
+        from edge_dwsep.native import native_plan
+
+        return native_plan(artifacts)
+    plan = [(artifact, engine) for artifact in artifacts for engine in engines_of(artifact, engines)]
+    if what.latency is not None:
+        require_known_options(what.latency.options, {engine for _, engine in plan})
+    if what.session is not None and len(plan) < 2:
+        raise click.UsageError("--interleave compares at least two runs; give another file, or another --engine")
+    return plan

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from dwsep_devices import Device, open_device
+from dwsep_devices import Device, opened
 
 
 @contextlib.contextmanager
-def opened_alone(devices: Sequence[str], *, wait: bool) -> Iterator[Device | None]:
+def opened_alone(devices: Sequence[str], *, cost: str = "", wait: bool) -> Iterator[Device | None]:
     """Open the device that is named, or none where several are: each of these gets a process, which opens it.
 
     Raises:
@@ -25,5 +25,5 @@ def opened_alone(devices: Sequence[str], *, wait: bool) -> Iterator[Device | Non
     if len(devices) > 1:
         yield None
         return
-    with contextlib.closing(open_device(devices[0], wait=wait, on_wait=lambda said: click.echo(said, err=True))) as one:
+    with opened(devices[0], cost=cost, wait=wait, on_step=lambda said: click.echo(said, err=True)) as one:
         yield one

@@ -325,7 +325,7 @@ def test_a_push_that_breaks_goes_on_where_it_was(ssh_host: SshHost, board: Remot
         sent.append(file.stat().st_size)
         send(file, name, timeout=timeout)
 
-    board.transport.send = counted  # type: ignore[method-assign]
+    board.transport.send = counted  # type: ignore[method-assign, assignment]
     breaking = when_it_has(Path(f"{remote}.part"), 20_000_000, ssh_host.kill_sessions)
     assert board.push(local, remote, digest)
     breaking.join()
@@ -487,7 +487,12 @@ def test_a_second_run_waits_for_the_first(ssh_host: SshHost, board: RemoteDevice
     with opened(ssh_host) as other:
         other._on_wait = said.append
         other._sleep = lambda seconds: time.sleep(0.05)
-        waiting = threading.Thread(target=lambda: (other.hold(), order.append("second")))
+
+        def hold() -> None:
+            other.hold()
+            order.append("second")
+
+        waiting = threading.Thread(target=hold)
         waiting.start()
         while not said:
             time.sleep(0.01)

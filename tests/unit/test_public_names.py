@@ -22,6 +22,7 @@ PUBLIC = {
         "TransientDeviceError",
         "device_names",
         "open_device",
+        "opened",
         "prepared",
         "push_blob",
         "run_job",
