@@ -96,7 +96,7 @@ def failure_of(name: str, serial: str, said: Sequence[str]) -> DeviceError:
             return make(name, serial, re.sub(r"^(?:adb: )?(?:error: )?", "", whole))
     if not last:
         return ConnectionLost(f"{name}: the connection ended in the middle of a command")
-    return PermanentDeviceError(f"{name}: adb failed: {last}")
+    return TransientDeviceError(f"{name}: adb failed: {last}")
 
 
 def _state_in(text: str) -> str:
@@ -168,9 +168,18 @@ def _many(name: str, serial: str, said: str) -> DeviceError:
     return PermanentDeviceError(f"{name}: {serial or 'no serial'} names no one device: {said}; choose with --serial")
 
 
+def _refused(name: str, serial: str, said: str) -> DeviceError:
+    return PermanentDeviceError(f"{name}: {serial} refused: {said}")
+
+
+REFUSED = (
+    r"Permission denied|Operation not permitted|Read-only file system|No such file or directory|does not exist|"
+    r"Is a directory|Not a directory|Not supported|File ?name too long|Invalid argument|File too large|"
+    r"cannot (?:l?stat|create|open)|secure_mkdirs"
+)
 LOST = (
-    r"protocol fault|closed|EOF|Connection reset|Broken pipe|connect failed|couldn't read from device|failed to read|"
-    r"failed to write"
+    r"protocol fault|closed|EOF|Connection reset|Broken pipe|connect failed|couldn't read from device|no response|"
+    r"failed to read|failed to write"
 )
 NO_SERVER = r"cannot connect to daemon|failed to start daemon|daemon still not running|failed to check server version"
 KINDS = (
@@ -180,6 +189,8 @@ KINDS = (
     (r"no devices/emulators found", _absent),
     (r"device '[^']*' not found|device with transport id|no such device", _gone),
     (r"more than one device", _many),
+    (REFUSED, _refused),
     (LOST, _lost),
 )
-"""What adb prints, and the error that it stands for; the first that is found counts."""
+"""What adb prints, and the error that it stands for; the first that is found counts. Such lines hold names of files, so
+what a device refuses comes before words like "closed"; whatever is unknown may pass."""

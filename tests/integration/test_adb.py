@@ -168,6 +168,28 @@ def test_adbd_killed_in_the_middle_of_a_pull_can_be_tried_again(android, android
     text_of(android, f"rm {DATA}/hole")
 
 
+def test_adbs_server_ended_in_the_middle_can_be_tried_again(android_machine, tmp_path):
+    machine = AndroidMachine(f"{android_machine.name}-ended")
+    running = machine.up()
+    transport = AdbTransport("lab", running.serial, running.adb_port)
+    big = tmp_path / "big"
+    big.write_bytes(os.urandom(1 << 20) * 400)
+    kill = [find_adb(), "-P", str(running.adb_port), "kill-server"]
+    try:
+        text_of(transport, "true")
+        ended = soon(lambda: subprocess.run(kill, capture_output=True, check=False), 0.15)
+        with ended, pytest.raises(ConnectionLost):
+            transport.shell("sleep 5", timeout=20)
+        settled(transport)
+        ended = soon(lambda: subprocess.run(kill, capture_output=True, check=False), 0.15)
+        with ended, pytest.raises(TransientDeviceError):
+            transport.send(big, f"{DATA}/big", timeout=20)
+        settled(transport)
+    finally:
+        transport.close()
+        machine.down()
+
+
 def test_a_frozen_adbd_ends_with_the_time_limit(android, android_machine, tmp_path):
     file = tmp_path / "file"
     file.write_bytes(b"x")
