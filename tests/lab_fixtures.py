@@ -22,12 +22,32 @@ def require_lab() -> None:
 @pytest.fixture(scope="session")
 def lab_pi4() -> Iterator[lab.LabConnection]:
     """The lab's machine pi4, up; it is taken down at the end unless it was up before."""
+    yield from _up("pi4")
+
+
+@pytest.fixture(scope="session")
+def lab_pi5() -> Iterator[lab.LabConnection]:
+    """The lab's machine pi5, likewise."""
+    yield from _up("pi5")
+
+
+@pytest.fixture(scope="session")
+def lab_android_arm64() -> Iterator[lab.LabConnection]:
+    """The lab's machine android-arm64, likewise."""
+    yield from _up("android-arm64")
+
+
+def _up(name: str) -> Iterator[lab.LabConnection]:
     require_lab()
-    machine = lab.lab("pi4")
+    machine = lab.lab(name)
     was_up = machine.status().up
     try:
         found = machine.up()
-    except TransientDeviceError as error:  # its packages could not be fetched
+    except HostLacks as error:
+        pytest.skip(str(error))
+    except TransientDeviceError as error:
+        if "could not be fetched" not in str(error):
+            raise
         pytest.skip(str(error))
     yield found
     if not was_up:

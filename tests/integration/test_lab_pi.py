@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 
 from dwsep_devices import lab
+from dwsep_devices.adb import AdbTransport
 from dwsep_devices.errors import PermanentDeviceError, TransientDeviceError
 from dwsep_devices.lab import machine, processes
+from dwsep_devices.lab.android_arm64 import AndroidArm64
 from dwsep_devices.lab.connection import LabConnection
-from dwsep_devices.lab.pi import BOARDS, PiMachine
+from dwsep_devices.lab.pi import ANDROID, BOARDS, PiMachine
 from dwsep_runtime.errors import UnknownName
 from tests.lab_fixtures import require_lab
 
@@ -58,6 +60,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
         try:
             manifest = lab.lab("pi4").build()
         except TransientDeviceError as error:
+            if "could not be fetched" not in str(error):
+                raise
             pytest.skip(str(error))
         yield Built(folder / "edge-dwsep" / "lab", manifest, time.monotonic() - begun)
         for name in ("pi4", "pi5"):
@@ -95,6 +99,12 @@ def emulators(folder: Path) -> list[int]:
             if entry.name.isdigit() and (entry / "cwd").resolve().is_relative_to(folder):
                 found.append(int(entry.name))
     return found
+
+
+def answers(transport: AdbTransport) -> bool:
+    with contextlib.suppress(TransientDeviceError):
+        return transport.shell("true", timeout=10).returncode == 0
+    return False
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
@@ -334,6 +344,37 @@ def test_a_counting_machine_does_not_outlive_its_owner(built):
     with lab.instruction_machine("pi4") as connection:
         assert ssh(connection, "nproc").stdout == "1\n"
         assert len(emulators(built.folder)) == 1
+    assert (left(built), emulators(built.folder)) == ([], [])
+
+
+@pytest.mark.skipif(shutil.which("adb") is None, reason="adb is not installed")
+def test_adbd_for_arm64_runs_in_an_android_like_root(built, tmp_path):
+    found = lab.lab("android-arm64")
+    connection = found.up()
+    adb = ["adb", "-P", str(connection.adb_port), "-s", connection.serial]
+    try:
+
+        def shell(script: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run([*adb, "shell", script], capture_output=True, text=True, timeout=60, check=False)
+
+        asked = shell(
+            "id -u; uname -m; getprop ro.product.cpu.abi; echo $0; ls -d /lib /usr /tmp /etc/passwd /dev/shm; exit 7"
+        )
+        assert asked.returncode == 7
+        assert asked.stdout.split() == ["2000", "aarch64", "arm64-v8a", "/bin/sh"], asked.stdout
+        assert shell("touch /system/x").returncode != 0
+        (tmp_path / "sent").write_bytes(os.urandom(1_000_000))
+        for arguments in (
+            ("push", tmp_path / "sent", "/data/local/tmp/x"),
+            ("pull", "/data/local/tmp/x", tmp_path / "back"),
+        ):
+            subprocess.run([*adb, *arguments], capture_output=True, timeout=60, check=True)
+        assert (tmp_path / "back").read_bytes() == (tmp_path / "sent").read_bytes()
+        AndroidArm64(ANDROID).as_root("kill $(pidof adbd)")  # it starts again by itself
+        transport = AdbTransport("lab-android-arm64", connection.serial, connection.adb_port)
+        wait_for(lambda: answers(transport))
+    finally:
+        assert found.down()
     assert (left(built), emulators(built.folder)) == ([], [])
 
 

@@ -175,8 +175,8 @@ def _merge(source: Path, target: Path) -> None:
 def _compile(part: Path) -> None:
     """Compile Python's library; by its own version, which the host may not have."""
     library = part / "root/usr/lib/python3.11"
-    python = [sys.executable] if sys.version_info[:2] == (3, 11) else _own_python(part / "python")
-    arguments = ["-I", "-m", "compileall", "-q", "-j", "0", "-s", str(part / "root"), "-p", "/", str(library)]
+    python = [sys.executable, "-I"] if sys.version_info[:2] == (3, 11) else _own_python(part / "python")
+    arguments = ["-m", "compileall", "-q", "-j", "0", "-s", str(part / "root"), "-p", "/", str(library)]
     _do("Python's library", [*python, *arguments])
     shutil.rmtree(part / "python", ignore_errors=True)
 
@@ -192,7 +192,7 @@ def _own_python(folder: Path) -> list[str]:
     loader = next(path for path in folder.glob("lib/*-linux-gnu/ld-linux-*"))
     libraries = ":".join(str(path) for path in (loader.parent, folder / "usr/lib" / loader.parent.name))
     variables = [f"PYTHONHOME={folder / 'usr'}", "PYTHONNOUSERSITE=1"]
-    return ["env", *variables, str(loader), "--library-path", libraries, str(folder / "usr/bin/python3.11")]
+    return ["env", *variables, str(loader), "--library-path", libraries, str(folder / "usr/bin/python3.11"), "-s"]
 
 
 def _configure(part: Path) -> None:

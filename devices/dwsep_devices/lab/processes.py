@@ -67,6 +67,9 @@ def end(pid: int, start: int, *, by: signal.Signals = signal.SIGKILL) -> bool:
             return True
         with contextlib.suppress(OSError):
             signal.pidfd_send_signal(handle, by)
-        return bool(select.select([handle], [], [], END_SECONDS)[0])
+        ended = bool(select.select([handle], [], [], END_SECONDS)[0])
+        with contextlib.suppress(ChildProcessError):  # if this program started it, nobody else may collect it
+            os.waitid(os.P_PIDFD, handle, os.WEXITED | os.WNOHANG)
+        return ended
     finally:
         os.close(handle)
