@@ -224,7 +224,8 @@ class SshTransport:
             kind, last = (
                 DeviceRefused,
                 (
-                    f"login was refused ({last}). Passwords are never asked for; install your key: ssh-copy-id {self._host}"
+                    f"login was refused ({last}). Passwords are never asked for; install your key: "
+                    f"ssh-copy-id {self._host}"
                 ),
             )
         elif FLEETING.search(said):
