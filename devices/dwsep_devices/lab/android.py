@@ -1,6 +1,6 @@
 """The lab machine ``android``: the real adbd in an Android-like root, reached as a phone is, without a phone.
 
-It is a process of this host (:mod:`dwsep_devices.lab.android_init`) in namespaces of its own, on loopback alone, with
+It is a process of this host (:mod:`dwsep_devices.lab.android_host`) in namespaces of its own, on loopback alone, with
 an adb server of its own. Nothing of it outlives that process.
 """
 
@@ -25,11 +25,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import dwsep_runtime
 from dwsep_devices import debian
 from dwsep_devices.adb import AdbTransport, find_adb
 from dwsep_devices.cache import cache_folder, locked
 from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
-from dwsep_devices.lab import android_init, android_root
+from dwsep_devices.lab import android_host, android_root
+from dwsep_devices.lab.processes import is_running
 from dwsep_runtime.spawn import run_process
 
 UP_SECONDS = 30.0
@@ -142,7 +144,7 @@ class AndroidMachine:
         try:
             state = json.loads((self.folder / "state.json").read_text())
             pid = int(state["pid"])
-            if android_init.start_time(pid) != state["start"]:
+            if not is_running(pid, state["start"]):
                 return None
             return Running(pid, f"127.0.0.1:{state['port']}", int(state["adb_port"]))
         except (OSError, ValueError, KeyError, IndexError):
@@ -202,7 +204,8 @@ class AndroidMachine:
             "adb_home": str(self.folder / "home"),
         }
         (self.folder / "config.json").write_text(json.dumps(config))
-        command = [sys.executable, "-I", "-S", android_init.__file__, str(self.folder / "config.json")]
+        folders = [str(Path(file).parents[1]) for file in (debian.__file__, str(dwsep_runtime.__file__))]
+        command = [sys.executable, "-I", "-S", "-c", android_host.START, str(self.folder / "config.json"), *folders]
         log = self.folder / "log"
         with log.open("w") as file:
             process = subprocess.Popen(
@@ -233,7 +236,7 @@ class AndroidMachine:
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        return locked(self.folder.with_name(f"{self.name}.lock"))
+        return locked(self.folder.with_name("android.lock"))
 
     def _remove(self) -> None:
         """Remove the folder, and what jobs made unreadable in it."""
