@@ -277,6 +277,8 @@ def test_a_build_killed_in_the_middle_is_mended_by_the_next(built, pi4):
         wait_for(lambda moment=moment: list(built.folder.glob(moment)))  # type: ignore[misc]
         process.kill()
         process.communicate()
+    lab.lab("pi4").status()
+    assert emulators(built.folder) == []
     assert lab.lab("pi4").build() == built.manifest
     assert (left(built), emulators(built.folder)) == ([], [])
     assert [path.name for path in (built.folder / "images").iterdir()] == [image.name]
@@ -296,10 +298,10 @@ def test_a_damaged_snapshot_is_no_obstacle(built, pi4):
     (snapshot,) = (built.folder / "snapshots").glob("pi4-*")
     whole = (snapshot / "state").read_bytes()
     (snapshot / "state").write_bytes(whole[:1000])
-    try:
-        assert ssh(pi4.up(), "echo here").stdout == "here\n"
-    finally:
-        (snapshot / "state").write_bytes(whole)
+    assert ssh(pi4.up(), "echo here").stdout == "here\n"
+    pi4.down()
+    pi4.up()
+    assert (snapshot / "state").stat().st_size > len(whole) // 2
 
 
 def test_two_boards_run_side_by_side_and_two_commands_at_once_start_one_machine(built, pi4):
@@ -341,9 +343,15 @@ def test_a_counting_machine_does_not_outlive_its_owner(built):
     )
     assert subprocess.run([sys.executable, "-c", source], check=False).returncode == -signal.SIGKILL
     assert len(emulators(built.folder)) == 1
+    assert not lab.lab("pi4").status().up
+    assert (left(built), emulators(built.folder)) == ([], [])
+
+
+def test_a_counting_machine_has_one_core_and_does_not_outlive_its_block(built):
     with lab.instruction_machine("pi4") as connection:
         assert ssh(connection, "nproc").stdout == "1\n"
         assert len(emulators(built.folder)) == 1
+    assert not list((built.folder / "run").glob("*-instructions-*"))
     assert (left(built), emulators(built.folder)) == ([], [])
 
 

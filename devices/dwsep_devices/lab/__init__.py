@@ -102,7 +102,9 @@ class _Board(Lab):
         return self.machine().down()
 
     def status(self) -> Status:
-        found = self.machine().running()
+        machine = self.machine()
+        machine.sweep_orphans()
+        found = machine.running()
         if found is None:
             return Status(self.name, self.title, up=False)
         return Status(

@@ -110,17 +110,19 @@ class Guest:
         return _as_root(self.folder / "console", script, seconds)
 
 
-def boot(image: Image, board: Board, folder: Path) -> Guest:
+def boot(image: Image, board: Board, folder: Path, *, for_snapshot: bool = False) -> Guest:
     """Start a machine from its power switch on; it answers when this returns.
 
     Args:
         image: what it boots from.
         board: what it is.
         folder: for it alone, made here.
+        for_snapshot: whether its memory shall lie in a file, which the host then writes to its disk.
     """
     _lay_folder(image, image.folder / "home.img", folder)
     (folder / "board.dtb").write_bytes(_device_tree(board))
-    memory = ["-object", f"memory-backend-file,id=ram,size={MEMORY},mem-path=memory,share=on"]
+    backend = "memory-backend-file,mem-path=memory,share=on" if for_snapshot else "memory-backend-ram"
+    memory = ["-object", f"{backend},id=ram,size={MEMORY}"]
     with _started(board, folder, memory) as (process, qmp):
         _await_answer(process, folder / "console", BOOT_SECONDS)
         return _guest(process, qmp, folder)
@@ -130,7 +132,7 @@ def take_snapshot(guest_: Guest, snapshots: Path, name: str) -> Snapshot:
     """Write down a machine's state, which ends it; the caller has warmed it.
 
     Args:
-        guest_: a machine that :func:`boot` started.
+        guest_: a machine that :func:`boot` started for a snapshot.
         snapshots: folder of snapshots.
         name: of this one.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["BOARDS", "Machine", "PiMachine"]
 
 import contextlib
+import fcntl
 import json
 import os
 import platform
@@ -29,6 +30,7 @@ MOST_CORES = 4
 """As many as the boards have; no more than the host has, of which each is emulated by one."""
 
 SSH_SECONDS = 60.0
+BUILD_LOCK = "build.lock"
 START_TRIES = 2
 
 SSH_CONFIG = """\
@@ -134,6 +136,7 @@ class PiMachine:
             DeviceError: it could not be built or started.
         """
         _require_linux(self.name)
+        self.sweep_orphans()
         with self._alone():
             if self._running() is None:
                 self._sweep()
@@ -162,6 +165,18 @@ class PiMachine:
                 if found is None:
                     self._sweep()
         return found
+
+    def sweep_orphans(self) -> None:
+        """End what killed programs left running beside the machine: machines that count, and those of a build."""
+        run = _lab() / "run"
+        for lock in run.glob(f"{self.name}-instructions-*.lock"):
+            orphan = PiMachine(self.board, lock.stem)
+            if orphan.running() is None:
+                lock.unlink(missing_ok=True)
+        for folder in run.glob("*.building/"):
+            with (_lab() / BUILD_LOCK).open("a") as file, contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by a build that is under way
+                self._sweep(folder)
 
     def connection(self) -> LabConnection:
         """How to reach the machine.
@@ -201,8 +216,7 @@ class PiMachine:
         _require_linux(self.name)
         kind = f"{self.name}-instructions"
         one = PiMachine(replace(self.board, name=kind, cores=1, counting=True), f"{kind}-{uuid.uuid4().hex[:12]}")
-        for leftover in (_lab() / "run").glob(f"{kind}-*/"):
-            PiMachine(one.board, leftover.name).running()
+        self.sweep_orphans()
         with one._alone():
             image, snapshot = one._built(refresh=False, on_step=on_step)
             on_step("starting")
@@ -274,7 +288,7 @@ class PiMachine:
     ) -> tuple[Image, Snapshot | None]:
         lab = _lab()
         (lab / "snapshots").mkdir(parents=True, exist_ok=True)
-        with locked(lab / "image.lock"):
+        with locked(lab / BUILD_LOCK):
             image = build_image(lab / "images", refresh=refresh, on_step=on_step)
             if cold:
                 return image, None
@@ -293,7 +307,7 @@ class PiMachine:
         self._sweep(folder)
         try:
             on_step("booting it once")
-            booted = machine.boot(image, self.board, folder)
+            booted = machine.boot(image, self.board, folder, for_snapshot=True)
             on_step("warming it for a snapshot")
             _write_access(image, self.board, booted)
             self._warm(booted)
@@ -316,7 +330,9 @@ class PiMachine:
                 self._sweep()
                 if not left:
                     raise
-                snapshot = None  # it may be of another QEMU, or damaged
+                if snapshot is not None:  # damaged, perhaps; the next build takes another
+                    shutil.rmtree(snapshot.folder, ignore_errors=True)
+                    snapshot = None
             except BaseException:
                 self._sweep()
                 raise
