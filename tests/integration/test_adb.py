@@ -44,7 +44,15 @@ def soon(action: object, seconds: float) -> Iterator[None]:
 
 
 def killed_adbd(machine: AndroidMachine) -> None:
-    os.kill(machine.adbd_pid(), signal.SIGKILL)
+    until = time.monotonic() + 5
+    while True:
+        try:
+            os.kill(machine.adbd_pid(), signal.SIGKILL)
+        except (TransientDeviceError, ProcessLookupError):  # init has not yet started it again
+            if time.monotonic() > until:
+                raise
+        else:
+            return
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 127, 255])
