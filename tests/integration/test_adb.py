@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -296,6 +297,19 @@ def test_a_server_that_took_the_place_of_the_machines_own_ends_with_the_machine(
     assert machine.down()
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", running.adb_port), timeout=1)
+
+
+def test_a_machine_whose_state_was_lost_is_ended_too(android_machine):
+    machine = AndroidMachine(f"{android_machine.name}-lost")
+    machine.up()
+    adbd = machine.adbd_pid()
+    shutil.rmtree(machine.folder)
+    assert machine.running() is None
+    machine.down()
+    until = time.monotonic() + 5
+    while Path(f"/proc/{adbd}").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{adbd}").exists()
 
 
 def test_folders_that_a_job_closed_are_removed_too(android_machine):

@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import platform
-import select
 import shutil
 import signal
 import socket
@@ -31,7 +30,7 @@ from dwsep_devices.adb import AdbTransport, find_adb
 from dwsep_devices.cache import cache_folder, locked
 from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
 from dwsep_devices.lab import android_host, android_root
-from dwsep_devices.lab.processes import is_running
+from dwsep_devices.lab.processes import MARK, end_marked, is_running
 from dwsep_runtime.spawn import run_process
 
 UP_SECONDS = 30.0
@@ -135,6 +134,7 @@ class AndroidMachine:
         with self._alone():
             running = self.running()
             if running is None:
+                end_marked(self.folder)  # whatever it lost its state to
                 self._remove()
                 running = self._started(adb, built, data_bytes, {**android_root.PROPERTIES, **(properties or {})})
         return running
@@ -161,8 +161,10 @@ class AndroidMachine:
         """
         with self._alone():
             running = self.running()
-            if running is not None:
-                _end(running.pid, self.name)
+            end_marked(self.folder)
+            left = self.running()
+            if left is not None:
+                raise TransientDeviceError(f"lab-{self.name}: process {left.pid} does not end; try again")
             self._end_other_server()
             self._remove()
         return running is not None
@@ -209,7 +211,13 @@ class AndroidMachine:
         log = self.folder / "log"
         with log.open("w") as file:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, cwd="/"
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+                cwd="/",
+                env={**os.environ, MARK: str(self.folder)},
             )
         try:
             process.wait(timeout=UP_SECONDS)
@@ -247,26 +255,6 @@ class AndroidMachine:
                     Path(parent, name).chmod(stat.S_IRWXU)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.folder)
-
-
-def _end(pid: int, name: str) -> None:
-    """End a process and wait until it is gone; the kernel ends what depends on it."""
-    with contextlib.suppress(ProcessLookupError):
-        descriptor = os.pidfd_open(pid)
-        try:
-            for number, seconds in ((signal.SIGTERM, DOWN_SECONDS), (signal.SIGKILL, DOWN_SECONDS)):
-                signal.pidfd_send_signal(descriptor, number)
-                if _ended(descriptor, seconds):
-                    return
-        finally:
-            os.close(descriptor)
-        raise TransientDeviceError(f"lab-{name}: process {pid} does not end; try again")
-
-
-def _ended(descriptor: int, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
 
 
 def _children(parent: int) -> list[int]:
