@@ -347,6 +347,26 @@ def test_a_counting_machine_does_not_outlive_its_owner(built):
     assert (left(built), emulators(built.folder)) == ([], [])
 
 
+def test_a_counting_machine_is_prepared_once(built):
+    calls = []
+
+    def prepare(connection: LabConnection) -> None:
+        calls.append(ssh(connection, "echo installed >~/file").returncode)
+
+    def fail(connection: LabConnection) -> None:
+        raise ZeroDivisionError
+
+    for prepared in ("a", "a", "b"):
+        with lab.instruction_machine("pi4", prepared=prepared, prepare=prepare) as connection:
+            assert ssh(connection, "cat ~/file; echo changed >~/file").stdout == "installed\n"
+    with lab.instruction_machine("pi4") as connection:
+        assert ssh(connection, "ls ~").stdout == ""
+    assert calls == [0, 0]
+    with pytest.raises(ZeroDivisionError), lab.instruction_machine("pi4", prepared="c", prepare=fail):
+        pass
+    assert (left(built), emulators(built.folder)) == ([], [])
+
+
 def test_a_counting_machine_has_one_core_and_does_not_outlive_its_block(built):
     with lab.instruction_machine("pi4") as connection:
         assert ssh(connection, "nproc").stdout == "1\n"

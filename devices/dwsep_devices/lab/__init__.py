@@ -210,11 +210,20 @@ def connection(name: str) -> LabConnection:
 
 
 @contextlib.contextmanager
-def instruction_machine(name: str, *, on_step: Callable[[str], None] = lambda step: None) -> Iterator[LabConnection]:
+def instruction_machine(
+    name: str,
+    *,
+    prepared: str = "",
+    prepare: Callable[[LabConnection], None] | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Iterator[LabConnection]:
     """A machine of the same CPU whose nanoseconds are instructions, as long as the block lasts.
 
     Args:
         name: of a machine that is a board, such as "pi4"; it need not be up, and is left alone.
+        prepared: names what ``prepare`` brings onto the machine, such as hashes of environments.
+        prepare: called with a machine of which a snapshot is then taken, if there is none of that name yet; it must
+            leave no connection open. So what is installed once is there at once the next time.
         on_step: called with what is done next, in words.
 
     Raises:
@@ -226,5 +235,5 @@ def instruction_machine(name: str, *, on_step: Callable[[str], None] = lambda st
 
     if name not in BOARDS:
         raise UnknownName("board", name, BOARDS)
-    with PiMachine(BOARDS[name]).instructions(on_step=on_step) as made:
+    with PiMachine(BOARDS[name]).instructions(prepared=prepared, prepare=prepare, on_step=on_step) as made:
         yield made

@@ -132,7 +132,7 @@ def take_snapshot(guest_: Guest, snapshots: Path, name: str) -> Snapshot:
     """Write down a machine's state, which ends it; the caller has warmed it.
 
     Args:
-        guest_: a machine that :func:`boot` started for a snapshot.
+        guest_: a machine that was started for a snapshot; its network must have no open connection.
         snapshots: folder of snapshots.
         name: of this one.
     """
@@ -142,9 +142,10 @@ def take_snapshot(guest_: Guest, snapshots: Path, name: str) -> Snapshot:
         with Qmp(guest_.folder / "qmp", ANSWER_SECONDS) as qmp:
             qmp.execute("stop")
             _share_memory(qmp)
-            qmp.execute("migrate", uri="exec:cat >state")
+            qmp.execute("migrate", uri="exec:cat >state.part")
             _await_migration(qmp)
         processes.end(guest_.pid, guest_.start)
+        (guest_.folder / "state.part").replace(guest_.folder / "state")
         for file in ("memory", "state", "home.img", "board.dtb"):
             (guest_.folder / file).rename(part / file)
         shutil.rmtree(guest_.folder, ignore_errors=True)
@@ -154,12 +155,29 @@ def take_snapshot(guest_: Guest, snapshots: Path, name: str) -> Snapshot:
     return Snapshot(snapshots / name)
 
 
-def resume(image: Image, board: Board, snapshot: Snapshot, folder: Path) -> Guest:
-    """Start a machine where a snapshot was taken; it answers when this returns, and its clock is right."""
+def resume(image: Image, board: Board, snapshot: Snapshot, folder: Path, *, for_snapshot: bool = False) -> Guest:
+    """Start a machine where a snapshot was taken; it answers when this returns, and its clock is right.
+
+    Args:
+        image: what it booted from.
+        board: what it is.
+        snapshot: of that board.
+        folder: for it alone, made here.
+        for_snapshot: whether another snapshot will be taken of it, for which it needs a memory file of its own.
+    """
     _lay_folder(image, snapshot.folder / "home.img", folder)
     for name in ("memory", "state", "board.dtb"):
-        (folder / name).symlink_to(snapshot.folder / name)
-    memory = ["-object", f"memory-backend-file,id=ram,size={MEMORY},mem-path=memory,share=off", "-incoming", "defer"]
+        if for_snapshot:
+            _copy(snapshot.folder / name, folder / name)
+        else:
+            (folder / name).symlink_to(snapshot.folder / name)
+    share = "on" if for_snapshot else "off"
+    memory = [
+        "-object",
+        f"memory-backend-file,id=ram,size={MEMORY},mem-path=memory,share={share}",
+        "-incoming",
+        "defer",
+    ]
     with _started(board, folder, memory) as (process, qmp):
         _share_memory(qmp)
         qmp.execute("migrate-incoming", uri="exec:cat state")
@@ -186,13 +204,16 @@ def _without_qemu() -> str:
 
 def _lay_folder(image: Image, home: Path, folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True)
-    done = run_process(
-        ["cp", "--sparse=always", "--reflink=auto", str(home), str(folder / "home.img")], timeout=STEP_SECONDS
-    )
-    if done.returncode:
-        raise PermanentDeviceError(f"lab: no disk could be made in {folder}: {' '.join(done.errors)}")
+    _copy(home, folder / "home.img")
     for name in ("root.img", "kernel", "initrd"):
         (folder / name).symlink_to(image.folder / name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file that is mostly holes."""
+    done = run_process(["cp", "--sparse=always", "--reflink=auto", str(source), str(target)], timeout=STEP_SECONDS)
+    if done.returncode:
+        raise PermanentDeviceError(f"lab: {target} could not be made: {' '.join(done.errors)}")
 
 
 def _machine(board: Board) -> list[str]:

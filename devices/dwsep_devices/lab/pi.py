@@ -6,6 +6,7 @@ __all__ = ["BOARDS", "Machine", "PiMachine"]
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -31,6 +32,12 @@ MOST_CORES = 4
 
 SSH_SECONDS = 60.0
 BUILD_LOCK = "build.lock"
+
+PREPARED = "+"
+"""In the name of a snapshot, between that of the one it goes on from and what was added."""
+
+MOST_PREPARED = 4
+"""Snapshots of that kind that are kept: each takes the memory and the disk of what was installed."""
 START_TRIES = 2
 
 SSH_CONFIG = """\
@@ -204,10 +211,22 @@ class PiMachine:
         return {}
 
     @contextlib.contextmanager
-    def instructions(self, *, on_step: Callable[[str], None] = lambda step: None) -> Iterator[LabConnection]:
+    def instructions(
+        self,
+        *,
+        prepared: str = "",
+        prepare: Callable[[LabConnection], None] | None = None,
+        on_step: Callable[[str], None] = lambda step: None,
+    ) -> Iterator[LabConnection]:
         """A machine of the same CPU whose nanoseconds are instructions, as long as the block lasts.
 
         It has one core, and is another one each time, so several may run at once.
+
+        Args:
+            prepared: names what ``prepare`` brings onto the machine, such as hashes of environments.
+            prepare: called with a machine of which a snapshot is then taken, if there is none of that name yet; it
+                must leave no connection open.
+            on_step: called with what is done next, in words.
 
         Raises:
             HostLacks: a program is missing here, or this host is no Debian or the like.
@@ -219,6 +238,8 @@ class PiMachine:
         self.sweep_orphans()
         with one._alone():
             image, snapshot = one._built(refresh=False, on_step=on_step)
+            if prepare is not None and snapshot is not None:
+                snapshot = one._prepared(image, snapshot, prepared, prepare, on_step)
             on_step("starting")
             one._start(image, snapshot, owner=(os.getpid(), processes.started_at(os.getpid()) or 0))
         try:
@@ -316,6 +337,39 @@ class PiMachine:
         finally:
             self._sweep(folder)
 
+    def _prepared(
+        self,
+        image: Image,
+        snapshot: Snapshot,
+        prepared: str,
+        prepare: Callable[[LabConnection], None],
+        on_step: Callable[[str], None],
+    ) -> Snapshot:
+        """A snapshot that goes on from another, with something brought onto the machine."""
+        name = f"{snapshot.folder.name}{PREPARED}{hashlib.sha256(prepared.encode()).hexdigest()[:24]}"
+        made = Snapshot(snapshot.folder.with_name(name))
+        with locked(_lab() / BUILD_LOCK):
+            if (made.folder / "state").exists():
+                os.utime(made.folder)
+                return made
+            folder = _lab() / "run" / f"{self.board.name}.building"
+            self._sweep(folder)
+            try:
+                on_step("preparing it once")
+                running = machine.resume(image, self.board, snapshot, folder, for_snapshot=True)
+                _write_access(image, self.board, running)
+                prepare(LabConnection(ssh_options=("-F", str(folder / "ssh_config")), host=self.board.name))
+                running.as_root("sync")
+                shutil.rmtree(made.folder, ignore_errors=True)
+                machine.take_snapshot(running, made.folder.parent, name)
+            finally:
+                self._sweep(folder)
+            kept = sorted(made.folder.parent.glob(f"*{PREPARED}*"), key=lambda path: path.stat().st_mtime)
+            for old in kept[:-MOST_PREPARED]:
+                if not _in_use(_lab(), old):
+                    shutil.rmtree(old, ignore_errors=True)
+        return made
+
     def _start(self, image: Image, snapshot: Snapshot | None, owner: tuple[int, int] | None) -> None:
         """Start the machine; the caller holds the lock, and nothing of an earlier one is left."""
         for left in reversed(range(START_TRIES)):
@@ -379,7 +433,7 @@ def _remove_stale(lab: Path, image: Image, key: str, board: Board) -> None:
     """Remove snapshots of the board and images that nothing starts from any more; running machines keep their files."""
     for snapshot in (lab / "snapshots").glob(f"{board.name}-*"):
         kind, _, _ = snapshot.name.rpartition("-")
-        if kind == board.name and snapshot.name != key and not _in_use(lab, snapshot):
+        if kind == board.name and snapshot.name.partition(PREPARED)[0] != key and not _in_use(lab, snapshot):
             shutil.rmtree(snapshot, ignore_errors=True)
     for other in (lab / "images").iterdir():
         if other.name != image.key and not _in_use(lab, other):
