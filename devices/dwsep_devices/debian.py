@@ -229,6 +229,15 @@ def _configure(root: Path, mirror: Mirror, suite: str, architecture: str) -> Non
 
 def _update(root: Path, suite: str, mirror: Mirror) -> None:
     done = _run(["apt-get", "-c", str(root / "apt.conf"), "-q", "-o", "APT::Update::Error-Mode=any", "update"])
+    if (
+        done.returncode
+        and not mirror.keyring
+        and any("not signed" in line or "NO_PUBKEY" in line for line in done.errors)
+    ):
+        raise HostLacks(
+            f"local: Debian's signature of {mirror.address} cannot be checked here; install its key with: "
+            "apt-get install debian-archive-keyring"
+        )
     if done.returncode:
         raise TransientDeviceError(
             f"local: the list of Debian {suite} could not be fetched from {mirror.address}: {_last(done)}; "
