@@ -102,7 +102,7 @@ if ! {_stands(f"{root}/env/{bundle.sha256}")}; then
     printf '%s%s}}\\n' {quoted(opened)} "$told" > $p/environment.json && mv $p $h || exit
 fi
 printf '%s\\n' $h > {pointer}.part && mv -f {pointer}.part {pointer} || exit
-rm -f {quoted(blob)}
+rm -f {quoted(blob)}*
 ls -t | grep -E '^{name}-[0-9a-f]+[.]pointer$' | grep -v {pointer} | tail -n +3 | while read -r f; do rm -f "$f"; done
 for f in *; do if [ -d "$f" ] && ! grep -q "$f" ./*.pointer; then rm -rf "./$f"; fi; done
 echo installed=yes"""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 __all__ = ["Asker", "push_file"]
 
+import contextlib
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +14,7 @@ from typing import Protocol
 from dwsep_devices.errors import DeviceFull, PermanentDeviceError, TransientDeviceError
 from dwsep_devices.retries import retrying
 from dwsep_devices.transport import Transport, quoted
-from dwsep_runtime.errors import ProtocolError
+from dwsep_runtime.errors import DwsepError, ProtocolError
 from dwsep_runtime.model_file import sha256_of
 
 SLOWEST = 50_000
@@ -21,6 +23,12 @@ SLOWEST = 50_000
 LEAST_SECONDS = 60.0
 HASH_RATE = 5_000_000
 """Bytes a second that the slowest device hashes, an emulated one."""
+
+LARGE = 4_000_000
+"""Bytes from which on hashing takes longer than another command."""
+
+FOLLOW_TRIES = 1500
+"""Looks at a part that does not grow, fifty a second, before it is given up."""
 
 MARGIN = 4_000_000
 """Bytes of free space that are left to the device."""
@@ -70,8 +78,9 @@ def push_file(device: Asker, local: Path, remote: str, sha256: str, *, sleep: Ca
         have = have if have <= size else 0
         _require_space(device, told, size - have, local.name)
         sent.append(size - have)
+        hashed = _Hashing(device, remote, size) if size >= LARGE else None
         _send(device, local, f"{remote}.part", have, size)
-        _confirm(device, local, remote, sha256, patience)
+        _confirm(device, local, remote, sha256, patience, hashed.result() if hashed else "")
 
     try:
         retrying(once, sleep=sleep)
@@ -81,9 +90,39 @@ def push_file(device: Asker, local: Path, remote: str, sha256: str, *, sleep: Ca
     return bool(sent)
 
 
-def _confirm(device: Asker, local: Path, remote: str, sha256: str, patience: float) -> None:
-    """Have the device check what arrived, and give it its name."""
-    if device.answers(_finish(remote, sha256), timeout=patience)["is"] == "same":
+class _Hashing:
+    """The device hashes what arrives while it arrives, so that little remains to be done in the end."""
+
+    def __init__(self, device: Asker, remote: str, size: int) -> None:
+        self._told: dict[str, str] = {}
+        self._patience = LEAST_SECONDS + size / HASH_RATE
+        self._thread = threading.Thread(target=self._ask, args=(device, remote, size), daemon=True)
+        self._thread.start()
+
+    def _ask(self, device: Asker, remote: str, size: int) -> None:
+        with contextlib.suppress(DwsepError):  # then it is hashed in the end
+            self._told = device.answers(_follow(remote, size), timeout=self._patience + size / SLOWEST)
+
+    def result(self) -> str:
+        """The hash; empty if there is none."""
+        self._thread.join(self._patience)
+        return self._told.get("hash", "")
+
+
+def _follow(remote: str, size: int) -> str:
+    """Hash a part that grows until it has a size; given up if it does not grow."""
+    folder, name = quoted(remote.rpartition("/")[0]), quoted(remote.rpartition("/")[2])
+    return f"""cd {folder} || exit; p=./{name}.part; n=0; s=0
+until [ -f "$p" ] || [ $n -gt {FOLLOW_TRIES} ]; do n=$((n + 1)); sleep 0.02; done
+grown() {{ stat -c %s "$p" 2>/dev/null || echo 0; }}
+h=$({{ n=0; while [ $n -le {FOLLOW_TRIES} ]; do b=$(grown); cat <&3; [ "$b" -ge {size} ] && break
+[ "$b" = "$s" ] && {{ n=$((n + 1)); sleep 0.02; }} || n=0; s=$b; done; }} 3< "$p" | sha256sum | cut -d' ' -f1)
+echo "hash=$h" """
+
+
+def _confirm(device: Asker, local: Path, remote: str, sha256: str, patience: float, hashed: str) -> None:
+    """Have the device check what arrived, unless it did meanwhile, and give it its name."""
+    if device.answers(_finish(remote, sha256, hashed), timeout=patience)["is"] == "same":
         return
     if sha256_of(local) != sha256:
         raise PermanentDeviceError(f"{device.name}: {local} changed while it was copied; start again")
@@ -117,19 +156,31 @@ def _join(device: Asker, part: str, timeout: float) -> None:
 
 
 def _look(remote: str, sha256: str) -> str:
-    """Is the content there; if not, how much of it is, and how much space is free (in KiB)."""
+    """Is the content there; if not, how much of it is, and how much space is free (in KiB).
+
+    A file that was checked once is not read again while the device says that it is the same file, unchanged: its
+    number, size and times, with the fractions of a second, are kept beside it.
+    """
     folder, name = quoted(remote.rpartition("/")[0]), quoted(remote.rpartition("/")[2])
-    return f"""mkdir -p {folder} && cd {folder} || exit; f=./{name}; {_hash_of('"$f"')}
-if [ "$h" = {quoted(sha256)} ]; then echo is=same; exit; fi
+    return f"""mkdir -p {folder} && cd {folder} || exit; f=./{name}; w={quoted(sha256)}; {IDENTITY}
+i=$(identity "$f"); [ -n "$i" ] && [ "$(cat "$f.checked" 2>/dev/null)" = "$w $i" ] && {{ echo is=same; exit; }}
+{_hash_of('"$f"')}; if [ "$h" = "$w" ]; then echo "$w $i" > "$f.checked"; echo is=same; exit; fi
 rm -f "$f.part.rest"; have=0; [ -f "$f.part" ] && have=$(wc -c < "$f.part")
 echo is=other; echo have=$have; echo free=$(df -Pk . 2>/dev/null | tail -n 1 | sed 's/  */ /g' | cut -d' ' -f4)"""
 
 
-def _finish(remote: str, sha256: str) -> str:
-    """Check the part and give it its name, or remove it."""
+def _finish(remote: str, sha256: str, hashed: str) -> str:
+    """Check the part and give it its name, or remove it; with the hash that it is known to have, if it is."""
     folder, name = quoted(remote.rpartition("/")[0]), quoted(remote.rpartition("/")[2])
-    return f"""cd {folder} || exit; f=./{name}; {_hash_of('"$f.part"')}
-if [ "$h" = {quoted(sha256)} ]; then mv -f "$f.part" "$f" && echo is=same; else rm -f "$f.part"; echo is=damaged; fi"""
+    return f"""cd {folder} || exit; f=./{name}; w={quoted(sha256)}; {IDENTITY}
+h={quoted(hashed)}; [ "$h" = "$w" ] || {{ {_hash_of('"$f.part"')}; }}
+if [ "$h" = "$w" ]; then mv -f "$f.part" "$f" || exit
+i=$(identity "$f"); [ -n "$i" ] && echo "$w $i" > "$f.checked"; echo is=same; else rm -f "$f.part"; echo is=damaged
+fi"""
+
+
+IDENTITY = "identity() { stat -c '%i %s %y %z' \"$1\" 2>/dev/null; }"
+"""Number, size, and times of change of content and of all else, which nobody can set."""
 
 
 def _hash_of(file: str) -> str:

@@ -91,7 +91,7 @@ exec 9> lock; flock 9 2>/dev/null
 if [ ! -d {name} ]; then
     rm -rf ./*.part; mkdir {name}.part && tar -xf {quoted(blob)} -C {name}.part && mv {name}.part {name} || exit
 fi
-rm -f {quoted(blob)}
+rm -f {quoted(blob)}*
 ls -t | grep -E '^[0-9a-f]{{64}}$' | grep -v {name} | tail -n +{KEPT_VERSIONS} |
 while read -r old; do rm -rf "./$old"; done
 echo unpacked"""
