@@ -21,16 +21,15 @@ from typing import Any
 
 from dwsep_devices.cache import cache_folder, locked
 from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
-from dwsep_devices.lab import guest, machine, processes
+from dwsep_devices.lab import machine, processes
+from dwsep_devices.lab.access import run_by_ssh, write_access
 from dwsep_devices.lab.connection import LabConnection
 from dwsep_devices.lab.image import Image, build_image
 from dwsep_devices.lab.machine import Board, Guest, Snapshot
-from dwsep_runtime.spawn import run_process
 
 MOST_CORES = 4
 """As many as the boards have; no more than the host has, of which each is emulated by one."""
 
-SSH_SECONDS = 60.0
 BUILD_LOCK = "build.lock"
 
 PREPARED = "+"
@@ -39,23 +38,6 @@ PREPARED = "+"
 MOST_PREPARED = 4
 """Snapshots of that kind that are kept: each takes the memory and the disk of what was installed."""
 START_TRIES = 2
-
-SSH_CONFIG = """\
-Host {name}
-  HostName 127.0.0.1
-  Port {port}
-  HostKeyAlias {name}
-  User {user}
-  IdentityFile "{folder}/client_key"
-  IdentitiesOnly yes
-  IdentityAgent none
-  UserKnownHostsFile "{folder}/known_hosts"
-  GlobalKnownHostsFile none
-  StrictHostKeyChecking yes
-  PreferredAuthentications publickey
-  UpdateHostKeys no
-  LogLevel ERROR
-"""
 
 
 def _cores() -> int:
@@ -203,11 +185,11 @@ class PiMachine:
 
     def _warm(self, booted: Guest) -> None:
         """Use what devices are used for, so that it lies in the memory of a snapshot."""
-        _ssh(booted, self.board, machine.WARM)
+        run_by_ssh(booted, self.board, machine.WARM)
 
     def _give_access(self, image: Image, started: Guest) -> dict[str, Any]:
         """Make what is needed to reach a machine; what of it belongs into its state."""
-        _write_access(image, self.board, started)
+        write_access(image, self.board, started)
         return {}
 
     @contextlib.contextmanager
@@ -330,7 +312,7 @@ class PiMachine:
             on_step("booting it once")
             booted = machine.boot(image, self.board, folder, for_snapshot=True)
             on_step("warming it for a snapshot")
-            _write_access(image, self.board, booted)
+            write_access(image, self.board, booted)
             self._warm(booted)
             booted.as_root("sync")
             machine.take_snapshot(booted, snapshots, key)
@@ -357,7 +339,7 @@ class PiMachine:
             try:
                 on_step("preparing it once")
                 running = machine.resume(image, self.board, snapshot, folder, for_snapshot=True)
-                _write_access(image, self.board, running)
+                write_access(image, self.board, running)
                 prepare(LabConnection(ssh_options=("-F", str(folder / "ssh_config")), host=self.board.name))
                 running.as_root("sync")
                 shutil.rmtree(made.folder, ignore_errors=True)
@@ -402,31 +384,11 @@ def _lock(name: str) -> Path:
     return _lab() / "run" / f"{name}.lock"
 
 
-def _write_access(image: Image, board: Board, started: Guest) -> None:
-    """What the user's own ssh needs to reach a machine: its address, its host key, the key that it lets in."""
-    folder = started.folder
-    shutil.copy(image.folder / "client_key", folder / "client_key")
-    (folder / "client_key").chmod(0o600)
-    key = " ".join((image.folder / "host_key.pub").read_text().split()[:2])
-    (folder / "known_hosts").write_text(f"{board.name} {key}\n")
-    said = str(folder).replace("%", "%%").replace('"', '\\"')
-    text = SSH_CONFIG.format(name=board.name, port=started.ports[22], user=guest.USER, folder=said)
-    (folder / "ssh_config").write_text(text)
-
-
 def _write_state(started: Guest, more: Mapping[str, Any]) -> None:
     state = {"pid": started.pid, "start": started.start, "ports": started.ports, "started": time.time(), **more}
     part = started.folder / "state.json.part"
     part.write_text(json.dumps(state))
     part.replace(started.folder / "state.json")
-
-
-def _ssh(started: Guest, board: Board, script: str) -> None:
-    command = ["ssh", "-F", str(started.folder / "ssh_config"), "-o", "BatchMode=yes", board.name, script]
-    done = run_process(command, timeout=SSH_SECONDS)
-    if done.returncode or done.timed_out:
-        said = next((line for line in reversed(done.errors) if line.strip()), "it gave no reason")
-        raise TransientDeviceError(f"lab: the machine was not reached by ssh: {said}")
 
 
 def _remove_stale(lab: Path, image: Image, key: str, board: Board) -> None:
