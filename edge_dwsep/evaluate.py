@@ -124,13 +124,10 @@ def evaluate(
         from edge_dwsep.evaluate_accuracy import require_reference
 
         reference = require_reference(what)
-    settings = what.latency or what.accuracy
-    threads = settings.threads if settings else 1
-    records = [run_record(device.name, artifact, titles[artifact.file], engine, threads) for artifact, engine in plan]
+    records = _records(device.name, plan, what, titles)
     results["runs"].extend(records)
-    if what.latency is not None:
-        for record in records:
-            record.update(batch=what.latency.batch, engine_options=dict(what.latency.options))
+    if device.description["emulated"]:
+        _mark_emulated(records, timed=what.latency is not None and not what.cost)
     if what.latency is not None and what.session is not None:
         _take_turns(device, plan, what.latency, what.session, results, on_step)
     for (artifact, engine), record in zip(plan, records, strict=True):
@@ -145,7 +142,8 @@ def evaluate(
                 from edge_dwsep.crash import crashing_operator
 
                 on_step(f"find what {record['variant']} on {engine} crashes on")
-                setup = setup_of(artifact, engine, what.latency or LatencySettings(threads=threads))
+                threads = LatencySettings(threads=record["threads"])
+                setup = setup_of(artifact, engine, what.latency or threads)
                 operator = crashing_operator(device, artifact, engine, setup)
                 record["error"] += f"; it crashes on {operator}" if operator else ""
 
@@ -162,10 +160,7 @@ def failed_records(
         error: the reason.
         kind: name of the error's class.
     """
-    titles = _titles([artifact for artifact, _ in plan])
-    settings = what.latency or what.accuracy
-    threads = settings.threads if settings else 1
-    records = [run_record(device, artifact, titles[artifact.file], engine, threads) for artifact, engine in plan]
+    records = _records(device, plan, what, _titles([artifact for artifact, _ in plan]))
     for record in records:
         record.update(status="failed", valid=False, error=error, error_class=kind)
     return records
@@ -198,6 +193,27 @@ def _measure(
 
         on_step(f"classify with {title} on {engine}")
         add_run(results, record, measure_against(reference, device, artifact, engine, what))
+
+
+def _records(
+    device: str, plan: Sequence[tuple[Artifact, str]], what: Evaluation, titles: dict[Path, str]
+) -> list[dict[str, Any]]:
+    """A record for each run of a plan, before anything is measured."""
+    settings = what.latency or what.accuracy
+    threads = settings.threads if settings else 1
+    records = [run_record(device, artifact, titles[artifact.file], engine, threads) for artifact, engine in plan]
+    if what.latency is not None:
+        for record in records:
+            record.update(batch=what.latency.batch, engine_options=dict(what.latency.options))
+    return records
+
+
+def _mark_emulated(records: Sequence[dict[str, Any]], *, timed: bool) -> None:
+    """Say of runs that they are an emulation's, whose times are no device's."""
+    for record in records:
+        record["emulated"] = True
+        if timed:
+            record["warnings"].append("emulated: its times are those of no device, and never ranked beside a device's")
 
 
 def _otherwise(

@@ -73,6 +73,7 @@ def run_record(device: str, artifact: Artifact, title: str, engine: str, threads
     """What a run's record says of the artifact, before anything is measured."""
     return {
         "device": device,
+        "emulated": False,
         "variant": title,
         "format": artifact.format,
         "scheme": artifact.scheme,
