@@ -6,9 +6,9 @@ sooner.
 
 from __future__ import annotations
 
-__all__ = ["Evaluation", "engines_of", "evaluate", "failed_records"]
+__all__ = ["Evaluation", "engines_of", "environments_of", "evaluate", "failed_records"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,11 @@ def engines_of(artifact: Artifact, wanted: Sequence[str]) -> list[str]:
             f"engines for it: {', '.join(able)}"
         )
     return chosen
+
+
+def environments_of(engines: Iterable[str]) -> tuple[str, ...]:
+    """The environments of packages that engines need on a device, each once."""
+    return tuple(dict.fromkeys(ENGINES[engine].environment for engine in engines))
 
 
 def evaluate(

@@ -14,7 +14,7 @@ from typing import Any
 from dwsep_devices import opened
 from dwsep_export import Artifact
 from dwsep_runtime.errors import DwsepError
-from edge_dwsep.evaluate import Evaluation, evaluate, failed_records
+from edge_dwsep.evaluate import Evaluation, environments_of, evaluate, failed_records
 from edge_dwsep.results import new_results
 
 Plan = Sequence[tuple[Artifact, str]]
@@ -99,9 +99,16 @@ def _measure_on(
         with contextlib.suppress(BrokenPipeError):
             pipe.send((kind, content))
 
+    environments = environments_of(engine for _, engine in plan) if what.cost else ()
     with contextlib.suppress(KeyboardInterrupt):
         try:
-            with opened(name, cost=what.cost, wait=wait_for_lease, on_step=lambda said: say("step", said)) as device:
+            with opened(
+                name,
+                cost=what.cost,
+                environments=environments,
+                wait=wait_for_lease,
+                on_step=lambda said: say("step", said),
+            ) as device:
                 results = new_results("", settings, [device.description])
                 evaluate(device, plan, what, results, lambda step: say("step", step))
         except DwsepError as error:

@@ -7,7 +7,15 @@ upgrade of this host's packages asks for another one.
 
 from __future__ import annotations
 
-__all__ = ["Provisioned", "can_provide", "command_for", "environment_facts", "provision", "runtime_sources"]
+__all__ = [
+    "Provisioned",
+    "can_provide",
+    "command_for",
+    "environment_facts",
+    "pointer_name",
+    "provision",
+    "runtime_sources",
+]
 
 import hashlib
 import json
@@ -69,7 +77,9 @@ def can_provide(facts: Facts) -> dict[str, str]:
     return {name: str(reason) if reason else "" for name, reason in reasons.items()}
 
 
-def command_for(device: RemoteDevice, environment: str) -> list[str]:
+def command_for(
+    device: RemoteDevice, environment: str, on_step: Callable[[str], None] = lambda step: None
+) -> list[str]:
     """Program and arguments that run a job in an environment of a device, which is made if it is not there.
 
     Costs one question where everything is in place.
@@ -78,7 +88,7 @@ def command_for(device: RemoteDevice, environment: str) -> list[str]:
         UnknownName: no environment has that name.
         DeviceError: it could not be made.
     """
-    return list(provision(device, environment).command)
+    return list(provision(device, environment, on_step).command)
 
 
 def environment_facts(device: RemoteDevice, environment: str) -> dict[str, Any]:
@@ -138,7 +148,7 @@ def _make(device: RemoteDevice, environment: str, on_step: Callable[[str], None]
     refused = refusal(ENVIRONMENTS[environment], facts)
     if refused:
         raise type(refused)(f"{device.name}: environment {environment} cannot be made: {refused}")
-    pointer = _pointer(device, environment)
+    pointer = pointer_name(environment, android=_is_android(device))
     if _is_android(device):
         from dwsep_devices.install_bundle import install_bundle
 
@@ -151,11 +161,11 @@ def _is_android(device: RemoteDevice) -> bool:
     return device.profile.transport == "adb"
 
 
-def _pointer(device: RemoteDevice, environment: str) -> str:
-    """Name of the file that leads to what this host wants of an environment."""
+def pointer_name(environment: str, *, android: bool) -> str:
+    """Name of the file that leads to what this host wants of an environment; another when it wants another."""
     kind = ENVIRONMENTS[environment]
     wanted = [RECIPE, [alternatives(requirement) for requirement in kind.requirements], kind.pythons, UNNEEDED]
-    if _is_android(device):
+    if android:
         code = [(Path(__file__).parent / name).read_text("utf-8") for name in BUNDLE_CODE]
         wanted.append([hashlib.sha256(text.encode()).hexdigest() for text in code])
     return f"{environment}-{hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]}.pointer"
@@ -164,7 +174,7 @@ def _pointer(device: RemoteDevice, environment: str) -> str:
 def _look(device: RemoteDevice, environment: str) -> dict[str, str]:
     """The record of an environment that is there, and whether the runtime's sources are, compiled for its Python."""
     script = f"""cd {quoted(device.root)} 2>/dev/null || exit 0
-e=env/$(cat env/{_pointer(device, environment)} 2>/dev/null)
+e=env/$(cat env/{pointer_name(environment, android=_is_android(device))} 2>/dev/null)
 if [ -x "$e/bin/python" ] || [ -x "$e/bin/python3" ]; then
     r=$(cat "$e/environment.json" 2>/dev/null); printf 'record=%s\\n' "$r"
     v=$(printf '%s' "$r" | sed -n 's/.*"python": "\\([0-9]*[.][0-9]*\\).*/\\1/p')

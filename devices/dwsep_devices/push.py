@@ -94,28 +94,34 @@ class _Hashing:
     """The device hashes what arrives while it arrives, so that little remains to be done in the end."""
 
     def __init__(self, device: Asker, remote: str, size: int) -> None:
-        self._told: dict[str, str] = {}
+        self._hash = ""
         self._patience = LEAST_SECONDS + size / HASH_RATE
         self._thread = threading.Thread(target=self._ask, args=(device, remote, size), daemon=True)
         self._thread.start()
 
     def _ask(self, device: Asker, remote: str, size: int) -> None:
+        def take(line: str) -> None:
+            if line.startswith("hash="):
+                self._hash = line.strip()[5:]
+
+        limit = self._patience + size / SLOWEST
         with contextlib.suppress(DwsepError):  # then it is hashed in the end
-            self._told = device.answers(_follow(remote, size), timeout=self._patience + size / SLOWEST)
+            # Not tried again: the next try of a push that breaks has another that follows it.
+            device.transport.shell(_follow(remote, size), timeout=limit, on_line=take)
 
     def result(self) -> str:
         """The hash; empty if there is none."""
         self._thread.join(self._patience)
-        return self._told.get("hash", "")
+        return self._hash
 
 
 def _follow(remote: str, size: int) -> str:
-    """Hash a part that grows until it has a size; given up if it does not grow."""
+    """Hash a part that grows until it has a size; given up if it does not grow, or is there no more."""
     folder, name = quoted(remote.rpartition("/")[0]), quoted(remote.rpartition("/")[2])
     return f"""cd {folder} || exit; p=./{name}.part; n=0; s=0
 until [ -f "$p" ] || [ $n -gt {FOLLOW_TRIES} ]; do n=$((n + 1)); sleep 0.02; done
-grown() {{ stat -c %s "$p" 2>/dev/null || echo 0; }}
-h=$({{ n=0; while [ $n -le {FOLLOW_TRIES} ]; do b=$(grown); cat <&3; [ "$b" -ge {size} ] && break
+h=$({{ n=0; while [ $n -le {FOLLOW_TRIES} ] && b=$(stat -c %s "$p" 2>/dev/null)
+do cat <&3; [ "$b" -ge {size} ] && break
 [ "$b" = "$s" ] && {{ n=$((n + 1)); sleep 0.02; }} || n=0; s=$b; done; }} 3< "$p" | sha256sum | cut -d' ' -f1)
 echo "hash=$h" """
 

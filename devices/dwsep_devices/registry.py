@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["open_device", "opened", "opened_for_instructions"]
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dwsep_devices.device import Device
@@ -14,17 +14,18 @@ from dwsep_runtime.errors import InvalidInput
 
 if TYPE_CHECKING:
     from dwsep_devices.inventory import KnownDevice
+    from dwsep_devices.lab.connection import LabConnection
     from dwsep_devices.profile import Profile
     from dwsep_devices.transport import Transport
 
 
-def open_device(name: str, *, wait: bool = True, on_wait: Callable[[str], None] = lambda said: None) -> Device:
+def open_device(name: str, *, wait: bool = True, on_step: Callable[[str], None] = lambda step: None) -> Device:
     """Open a device; the caller closes it.
 
     Args:
         name: as the user calls it.
         wait: whether to wait while another measurement has the device.
-        on_wait: told once who has it.
+        on_step: told who has it, and what is done that takes time, in words.
 
     Raises:
         UnknownDevice: no device has that name.
@@ -38,18 +39,24 @@ def open_device(name: str, *, wait: bool = True, on_wait: Callable[[str], None] 
 
     known = load_device(name)
     profile = profile_of(known)
-    return RemoteDevice(transport_to(known, profile), profile, wait=wait, on_wait=on_wait)
+    return RemoteDevice(transport_to(known, profile), profile, wait=wait, on_step=on_step)
 
 
 @contextlib.contextmanager
 def opened(
-    name: str, *, cost: str = "", wait: bool = True, on_step: Callable[[str], None] = lambda step: None
+    name: str,
+    *,
+    cost: str = "",
+    environments: Sequence[str] = (),
+    wait: bool = True,
+    on_step: Callable[[str], None] = lambda step: None,
 ) -> Iterator[Device]:
     """A device for as long as the block lasts.
 
     Args:
         name: as the user calls it.
         cost: "instructions" for a machine that counts them; empty for the device itself.
+        environments: that such a machine is to have from the start, because making one there takes long.
         wait: whether to wait while another measurement has the device.
         on_step: told who has it, or what is done to have it.
 
@@ -57,19 +64,22 @@ def opened(
         DwsepError: as :func:`open_device` and :func:`opened_for_instructions`.
     """
     if cost:
-        with opened_for_instructions(name, on_step=on_step) as counting:
+        with opened_for_instructions(name, environments, on_step=on_step) as counting:
             yield counting
         return
-    with contextlib.closing(open_device(name, wait=wait, on_wait=on_step)) as device:
+    with contextlib.closing(open_device(name, wait=wait, on_step=on_step)) as device:
         yield device
 
 
 @contextlib.contextmanager
-def opened_for_instructions(name: str, *, on_step: Callable[[str], None] = lambda step: None) -> Iterator[Device]:
+def opened_for_instructions(
+    name: str, environments: Sequence[str], *, on_step: Callable[[str], None] = lambda step: None
+) -> Iterator[Device]:
     """A machine like an emulated board, whose nanoseconds are instructions, for as long as the block lasts.
 
     Args:
         name: of a device that is a board of the lab; it need not be up, and is left alone.
+        environments: that it has from the start; they are made in it once, and kept.
         on_step: told what is done next, in words.
 
     Raises:
@@ -80,20 +90,38 @@ def opened_for_instructions(name: str, *, on_step: Callable[[str], None] = lambd
     from dwsep_devices.inventory import load_device, profile_of
     from dwsep_devices.lab import instruction_machine
     from dwsep_devices.lab.pi import BOARDS
+    from dwsep_devices.provision import pointer_name
     from dwsep_devices.remote import RemoteDevice
     from dwsep_devices.ssh import SshTransport
+    from dwsep_runtime.harness import harness_sha256
 
     profile = profile_of(load_device(name))
     if profile.lab not in BOARDS:
         known = ", ".join(f"lab-{board}" for board in BOARDS)
         raise InvalidInput(f"{name}: instructions are counted by the emulated boards alone; give --device {known}")
-    with instruction_machine(profile.lab, on_step=on_step) as connection:
+
+    @contextlib.contextmanager
+    def reached(connection: LabConnection) -> Iterator[RemoteDevice]:
         transport = SshTransport(name, connection.host, connection.ssh_options)
-        with contextlib.closing(RemoteDevice(transport, profile)) as device:
+        with contextlib.closing(RemoteDevice(transport, profile, on_step=on_step)) as device:
             try:
                 yield device
             finally:
+                device.close()
                 transport.disconnect()  # which would outlive the machine
+
+    def prepare(connection: LabConnection) -> None:
+        with reached(connection) as device:
+            for environment in environments:
+                device.runtime_command_for(environment)
+
+    wanted = [pointer_name(environment, android=False) for environment in environments]
+    prepared = " ".join(sorted([*wanted, harness_sha256()]))
+    with (
+        instruction_machine(profile.lab, prepared=prepared, prepare=prepare, on_step=on_step) as connection,
+        reached(connection) as device,
+    ):
+        yield device
 
 
 def transport_to(known: KnownDevice, profile: Profile) -> Transport:

@@ -65,7 +65,7 @@ class RemoteDevice:
         transport: leads to the device.
         profile: what kind of device it is, and where things lie.
         wait: whether to wait while another measurement has the device.
-        on_wait: told who has it and for how long, once.
+        on_step: told who has it, and what is done that takes time, in words.
         sleep: waits so many seconds.
     """
 
@@ -77,13 +77,13 @@ class RemoteDevice:
         profile: Profile,
         *,
         wait: bool = True,
-        on_wait: Callable[[str], None] = lambda said: None,
+        on_step: Callable[[str], None] = lambda step: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.transport = transport
         self.profile = profile
         self.name = transport.name
-        self._wait, self._on_wait, self._sleep = wait, on_wait, sleep
+        self._wait, self._on_step, self._sleep = wait, on_step, sleep
         self._lease = Lease(profile.lease)
         self._held_until = 0.0
         self._root = ""
@@ -170,7 +170,9 @@ class RemoteDevice:
                 from dwsep_devices.provision import command_for
 
                 self.hold()
-                self._commands[environment] = command_for(self, environment)
+                self._commands[environment] = command_for(
+                    self, environment, lambda step: self._on_step(f"{self.name}: {step}")
+                )
             return self._commands[environment]
 
     def environment_facts(self, environment: str) -> Mapping[str, Any]:
@@ -228,7 +230,7 @@ class RemoteDevice:
                 if not self._wait:
                     raise DeviceBusy(f"{said}; leave out --no-wait to wait for it")
                 if not told:
-                    self._on_wait(f"{said}; waiting")
+                    self._on_step(f"{said}; waiting")
                     told = True
                 self._sleep(1.0)
 

@@ -167,7 +167,9 @@ def bench(
     _require_alone(cost, runner)
     from edge_dwsep.cli.opening import opened_alone
 
-    with opened_alone(devices, cost=cost or "", wait=not no_wait) as target:
+    with opened_alone(
+        devices, cost=cost or "", environments=_environments(cost, artifacts, engines), wait=not no_wait
+    ) as target:
         if target is not None:
             target.warm()
         from dwsep_runtime import scenarios
@@ -204,6 +206,16 @@ def bench(
         return measure_and_show(
             "bench", artifacts, devices, target, engines, what, latency.to_json(), output, as_json, wait=not no_wait
         )
+
+
+def _environments(cost: str | None, files: tuple[Path, ...], engines: tuple[str, ...]) -> tuple[str, ...]:
+    """What a machine that counts is to have from the start, for making an environment in it takes long."""
+    if not cost:
+        return ()
+    from dwsep_export import open_artifact
+    from edge_dwsep.evaluate import engines_of, environments_of
+
+    return environments_of(engine for file in files for engine in engines_of(open_artifact(file), engines))
 
 
 def _native(runner: str | None, arguments: tuple[str, ...]) -> NativeRunner | None:

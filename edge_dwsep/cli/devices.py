@@ -358,7 +358,7 @@ def _remote(name: str, why_not_here: str, *, wait: bool) -> RemoteDevice:
 
     if name == "local":
         raise InvalidInput(f"device local is this machine: {why_not_here}; name another device")
-    device = open_device(name, wait=wait, on_wait=_say)
+    device = open_device(name, wait=wait, on_step=_say)
     if not isinstance(device, RemoteDevice):
         raise TypeError(f"{name} is opened as {type(device).__name__}")
     return device

@@ -13,7 +13,9 @@ from dwsep_devices import Device, opened
 
 
 @contextlib.contextmanager
-def opened_alone(devices: Sequence[str], *, cost: str = "", wait: bool) -> Iterator[Device | None]:
+def opened_alone(
+    devices: Sequence[str], *, cost: str = "", environments: Sequence[str] = (), wait: bool
+) -> Iterator[Device | None]:
     """Open the device that is named, or none where several are: each of these gets a process, which opens it.
 
     Raises:
@@ -25,5 +27,7 @@ def opened_alone(devices: Sequence[str], *, cost: str = "", wait: bool) -> Itera
     if len(devices) > 1:
         yield None
         return
-    with opened(devices[0], cost=cost, wait=wait, on_step=lambda said: click.echo(said, err=True)) as one:
+    with opened(
+        devices[0], cost=cost, environments=environments, wait=wait, on_step=lambda said: click.echo(said, err=True)
+    ) as one:
         yield one
