@@ -86,6 +86,7 @@ class RemoteDevice:
         self._wait, self._on_step, self._sleep = wait, on_step, sleep
         self._lease = Lease(profile.lease)
         self._held_until = 0.0
+        self._left_running = True  # perhaps, by another process
         self._root = ""
         self._facts: Facts | None = None
         self._commands: dict[str, list[str]] = {}
@@ -192,7 +193,7 @@ class RemoteDevice:
         threading.Thread(target=begin, daemon=True).start()
 
     def hold(self, seconds: float = 0.0) -> None:
-        """Take or prolong the lease, and with the first end what broken runs left on the device.
+        """Take or prolong the lease, and end what broken runs left on the device, if they may have.
 
         Args:
             seconds: how long the next call may take.
@@ -202,12 +203,12 @@ class RemoteDevice:
             DeviceError: the device cannot be reached, or cannot keep a lease.
         """
         with self._lock:
-            if time.monotonic() + seconds < self._held_until:
+            if time.monotonic() + seconds < self._held_until and not self._left_running:
                 return
-            first, length, dead, told = not self._held_until, seconds + LEASE_SECONDS, "", False
+            length, dead, told = seconds + LEASE_SECONDS, "", False
             while True:
                 script = f"{_make_root(self.profile.root)}\n{lease_script(self._lease, length, instead_of=dead)}"
-                if first:
+                if self._left_running:
                     mine = f'[ -f "$d/lease" ] && grep -q {self._lease.token} "$d/lease"'
                     script += f"{mine} && {{ {end_leftovers_script(self._lease)}\n}}; true"
                 asked_at = time.monotonic()
@@ -222,6 +223,7 @@ class RemoteDevice:
                     ) from error
                 if holder is None:
                     self._held_until = asked_at + length - LEASE_SECONDS / 2
+                    self._left_running = False
                     return
                 if holder.is_dead_here:
                     dead = holder.token
@@ -259,8 +261,10 @@ class RemoteDevice:
             return completed
         finally:
             if not ended:
+                self._left_running = True
                 with contextlib.suppress(DeviceError, ProtocolError):
-                    retrying(lambda: self._end(job), tries=2, sleep=self._sleep)
+                    done = retrying(lambda: self._end(job), tries=2, sleep=self._sleep)
+                    self._left_running = done.timed_out or done.returncode != 0
 
     def push(self, local: Path, remote: str, sha256: str) -> bool:
         """Copy a file onto the device, unless its content is there; see the protocol."""
@@ -302,18 +306,18 @@ class RemoteDevice:
             f"{end_leftovers_script(self._lease)}\nrm -rf {quoted(self.root)}\n{wipe_lease_script(self._lease)}",
             timeout=120,
         )
-        self._root, self._held_until, self._commands = "", 0.0, {}
+        self._root, self._held_until, self._commands, self._left_running = "", 0.0, {}, True
 
     def close(self) -> None:
         """Give the lease back; the connection stays for a while, for the next command."""
         if self._held_until:
-            self._held_until = 0.0
+            self._held_until, self._left_running = 0.0, True
             with contextlib.suppress(DeviceError, ProtocolError):
                 self.transport.shell(release_script(self._lease), timeout=CLEAN_UP_SECONDS)
         self.transport.close()
 
-    def _end(self, job: str) -> None:
-        self.transport.shell(end_leftovers_script(self._lease, job), timeout=CLEAN_UP_SECONDS)
+    def _end(self, job: str) -> Completed:
+        return self.transport.shell(end_leftovers_script(self._lease, job), timeout=CLEAN_UP_SECONDS)
 
 
 def _make_root(root: str) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +17,6 @@ import pytest
 from dwsep_devices import Setup, run_job
 from dwsep_devices.errors import (
     ConnectionLost,
-    DeviceBusy,
-    DeviceFull,
     DeviceRefused,
     PermanentDeviceError,
     TransientDeviceError,
@@ -28,26 +24,27 @@ from dwsep_devices.errors import (
 from dwsep_devices.push import push_file
 from dwsep_devices.remote import RemoteDevice
 from dwsep_devices.ssh import SshTransport
-from dwsep_runtime.errors import OutputTooLong, ProtocolError, TimedOut
-from dwsep_runtime.scenarios import SingleStream
+from dwsep_runtime.errors import ProtocolError, TimedOut
 from tests.conftest import CommandLine, Demo
+from tests.device_faults import (
+    HOSTILE,
+    QUICK,
+    require_damaged_sent_again,
+    require_endless_output_ended,
+    require_full_disk_told,
+    require_name_is_a_name,
+    require_one_at_a_time,
+    require_other_content_sent,
+    require_pull_made_again,
+    require_push_goes_on,
+    require_run_begun_again,
+    require_second_waits,
+    size_of,
+    written,
+)
 from tests.ssh_fixtures import ALIAS, SshHost, make_ssh_host, ssh_host, ssh_host_folder
 
 __all__ = ["ssh_host"]
-
-HOSTILE = [
-    "a b",
-    "it's",
-    'say "hi"',
-    "a;touch pwned",
-    "$(touch pwned)",
-    "a\nb",
-    "-rf",
-    "naïve-日本",
-    "a&b|c>d",
-    "*?[x]",
-]
-QUICK = SingleStream(20, 0.2, 0.2)
 
 
 @contextlib.contextmanager
@@ -90,16 +87,6 @@ def named_board(ssh_host: SshHost, tmp_path_factory: pytest.TempPathFactory) -> 
         del os.environ["XDG_CONFIG_HOME"]
     else:
         os.environ["XDG_CONFIG_HOME"] = before
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def written(path: Path, size: int) -> tuple[Path, str]:
-    content = os.urandom(size)
-    path.write_bytes(content)
-    return path, sha256(content)
 
 
 def bytes_on(device: RemoteDevice, path: str) -> bytes:
@@ -224,19 +211,7 @@ def test_leftovers_of_a_broken_run_are_ended_and_nothing_else(ssh_host: SshHost,
 def test_a_run_whose_connection_breaks_is_begun_again_and_never_half(
     ssh_host: SshHost, demo: Demo, board: RemoteDevice
 ) -> None:
-    run_job(board, demo.artifact("w8a8.tflite"), "litert", QUICK, Setup(), timeout=120)
-    phases: list[str] = []
-
-    def on_event(event: dict[str, object]) -> None:
-        if event["event"] == "phase":
-            phases.append(str(event["phase"]))
-            if event["phase"] == "measure" and phases.count("measure") == 1:
-                ssh_host.kill_sessions()
-
-    scenario = SingleStream(20, 1.0, 0.2)
-    result = run_job(board, demo.artifact("w8a8.tflite"), "litert", scenario, Setup(), timeout=120, on_event=on_event)
-    assert phases.count("load") == 2
-    assert result["measured"]["timed_seconds"] >= 0.9
+    require_run_begun_again(board, demo.artifact("w8a8.tflite"), ssh_host.kill_sessions)
 
 
 @pytest.mark.slow
@@ -257,17 +232,7 @@ def test_a_frozen_server_is_given_up(ssh_host: SshHost, board: RemoteDevice) -> 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_names_are_names_and_nothing_else(board: RemoteDevice, tmp_path: Path, name: str) -> None:
-    local, digest = written(tmp_path / name, 1000)
-    there = name.replace("\n", "-")
-    remote = f"{board.root}/{there}/{there}"
-    assert board.push(local, remote, digest)
-    assert not board.push(local, remote, digest)
-    board.pull(remote, tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == local.read_bytes()
-    said: list[str] = []
-    board.run(["printf", "%s", name], timeout=10, on_line=said.append)
-    assert "".join(said) == f"{name}\n"
-    assert not list(Path(board.root).rglob("pwned")) + list(Path(board.root).parent.glob("pwned"))
+    require_name_is_a_name(board, tmp_path, name)
 
 
 @pytest.mark.parametrize("root", ["~/.edge-dwsep b'$(touch pwned)", "~/-edge-dwsep", '~/é"edge-dwsep'])
@@ -282,71 +247,19 @@ def test_a_folder_may_be_called_anything(ssh_host: SshHost, tmp_path: Path, root
 
 
 def test_other_content_of_the_same_name_and_size_is_sent(board: RemoteDevice, tmp_path: Path) -> None:
-    remote = f"{board.root}/blobs/x"
-    first, digest = written(tmp_path / "a", 5000)
-    board.push(first, remote, digest)
-    second, other = written(tmp_path / "b", 5000)
-    assert board.push(second, remote, other)
-    assert bytes_on(board, remote) == second.read_bytes()
+    require_other_content_sent(board, tmp_path)
 
 
 def test_a_file_that_was_damaged_on_the_device_is_sent_again(board: RemoteDevice, tmp_path: Path) -> None:
-    local, digest = written(tmp_path / "a", 5000)
-    remote = f"{board.root}/blobs/{digest}"
-    board.push(local, remote, digest)
-    board.ask(f"printf xxx | dd of={remote} conv=notrunc 2>/dev/null")
-    assert board.push(local, remote, digest)
-    assert bytes_on(board, remote) == local.read_bytes()
-
-
-def when_it_has(path: Path, size: int, act: Callable[[], None]) -> threading.Thread:
-    """Act once a file has a size."""
-
-    def watch() -> None:
-        for _ in range(20_000):
-            if path.exists() and path.stat().st_size >= size:
-                act()
-                return
-            time.sleep(0.0005)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    return thread
+    require_damaged_sent_again(board, tmp_path)
 
 
 def test_a_push_that_breaks_goes_on_where_it_was(ssh_host: SshHost, board: RemoteDevice, tmp_path: Path) -> None:
-    local, digest = written(tmp_path / "big", 150_000_000)
-    remote = f"{board.root}/blobs/{digest}"
-    board.root  # noqa: B018  # opens the connection
-    sent: list[int] = []
-    send = board.transport.send
-
-    def counted(file: Path, name: str, *, timeout: float) -> None:
-        sent.append(file.stat().st_size)
-        send(file, name, timeout=timeout)
-
-    board.transport.send = counted  # type: ignore[method-assign, assignment]
-    breaking = when_it_has(Path(f"{remote}.part"), 20_000_000, ssh_host.kill_sessions)
-    assert board.push(local, remote, digest)
-    breaking.join()
-    assert len(sent) == 2
-    assert sent[1] <= len(local.read_bytes()) - 20_000_000
-    assert bytes_on(board, remote) == local.read_bytes()
-    assert not list(Path(remote).parent.glob("*.part*"))
-    board.ask(f"rm {remote}")
+    require_push_goes_on(board, tmp_path, 150_000_000, lambda path: size_of(Path(path)), ssh_host.kill_sessions)
 
 
 def test_a_pull_that_breaks_is_made_again_whole(ssh_host: SshHost, board: RemoteDevice, tmp_path: Path) -> None:
-    local, digest = written(tmp_path / "big", 100_000_000)
-    remote = f"{board.root}/blobs/{digest}"
-    board.push(local, remote, digest)
-    back = tmp_path / "back"
-    breaking = when_it_has(tmp_path / "back.part", 10_000_000, ssh_host.kill_sessions)
-    board.pull(remote, back)
-    breaking.join()
-    assert sha256(back.read_bytes()) == digest
-    assert not (tmp_path / "back.part").exists()
-    board.ask(f"rm {remote}")
+    require_pull_made_again(board, tmp_path, 100_000_000, ssh_host.kill_sessions)
 
 
 def test_a_pull_of_what_is_not_there_leaves_nothing(board: RemoteDevice, tmp_path: Path) -> None:
@@ -363,17 +276,7 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(ssh_host: SshHost, tmp_
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0777", "tmpfs", str(small)], check=True)
     try:
         with opened(ssh_host, root="~/edge-dwsep-small/edge-dwsep") as device:
-            local, digest = written(tmp_path / "big", 30_000_000)
-            with pytest.raises(DeviceFull, match=r"board: big needs 30\.0 MB, the device has 1\d\.\d MB free"):
-                device.push(local, f"{device.root}/blobs/{digest}", digest)
-            assert list(small.rglob("*.part")) == []
-            filler = small / "filler"
-            filler.write_bytes(bytes(11_000_000))
-            fits, its = written(tmp_path / "small", 6_000_000)
-            with pytest.raises(DeviceFull):
-                device.push(fits, f"{device.root}/blobs/{its}", its)
-            filler.unlink()
-            assert device.push(fits, f"{device.root}/blobs/{its}", its)
+            require_full_disk_told(device, tmp_path)
     finally:
         subprocess.run(["umount", str(small)], check=True)
         small.rmdir()
@@ -457,12 +360,7 @@ def test_a_device_that_answers_with_something_else(
 
 @pytest.mark.slow
 def test_a_run_that_prints_without_end_is_ended(demo: Demo, board: RemoteDevice) -> None:
-    board._commands["litert"] = ["sh", "-c", "yes 'two gigabytes'"]
-    with pytest.raises(OutputTooLong, match="lines that are no part of its result, the last of them 'two gigabytes'"):
-        run_job(board, demo.artifact("w8a8.tflite"), "litert", QUICK, Setup(), timeout=120)
-    board._commands["litert"] = ["sh", "-c", "head -c 2000000000 /dev/zero"]
-    with pytest.raises(OutputTooLong, match="million characters"):
-        run_job(board, demo.artifact("w8a8.tflite"), "litert", QUICK, Setup(), timeout=120)
+    require_endless_output_ended(board, demo.artifact("w8a8.tflite"))
     board._commands["litert"] = ["sleep", "100"]
     with pytest.raises(TimedOut):
         run_job(board, demo.artifact("w8a8.tflite"), "litert", QUICK, Setup(), timeout=1)
@@ -472,35 +370,13 @@ def test_a_run_that_prints_without_end_is_ended(demo: Demo, board: RemoteDevice)
 
 
 def test_one_measurement_at_a_time(ssh_host: SshHost, board: RemoteDevice) -> None:
-    board.hold()
-    with opened(ssh_host, wait=False) as other:
-        with pytest.raises(DeviceBusy, match=rf"board: in use by \S+:{os.getpid()}:\d+, for \d+ s more at most"):
-            other.hold()
-        board.close()
-        other.hold()
+    with opened(ssh_host) as other:
+        require_one_at_a_time(board, other)
 
 
 def test_a_second_run_waits_for_the_first(ssh_host: SshHost, board: RemoteDevice) -> None:
-    board.hold()
-    said: list[str] = []
-    order: list[str] = []
     with opened(ssh_host) as other:
-        other._on_wait = said.append
-        other._sleep = lambda seconds: time.sleep(0.05)
-
-        def hold() -> None:
-            other.hold()
-            order.append("second")
-
-        waiting = threading.Thread(target=hold)
-        waiting.start()
-        while not said:
-            time.sleep(0.01)
-        order.append("first")
-        board.close()
-        waiting.join(timeout=20)
-    assert order == ["first", "second"]
-    assert len(said) == 1
+        require_second_waits(board, other)
 
 
 def test_the_lease_of_a_process_that_died_here_is_taken_over(ssh_host: SshHost, board: RemoteDevice) -> None:
