@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dwsep_devices.cache import locked
 from dwsep_devices.errors import (
     ConnectionLost,
     DeviceError,
@@ -37,15 +39,21 @@ PERSIST_SECONDS = 120
 OPTIONS = (
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
-    f"ConnectTimeout={CONNECT_SECONDS}",
-    f"ServerAliveInterval={ALIVE_SECONDS}",
-    f"ServerAliveCountMax={ALIVE_TIMES}",
     "ForwardAgent=no",
     "ForwardX11=no",
     "PermitLocalCommand=no",
     "RemoteCommand=none",
     "RequestTTY=no",
+    f"ControlPersist={PERSIST_SECONDS}",
 )
+"""Whatever else is configured or given: ssh heeds the first value that it is given of an option."""
+
+DEFAULTS = (
+    f"ConnectTimeout={CONNECT_SECONDS}",
+    f"ServerAliveInterval={ALIVE_SECONDS}",
+    f"ServerAliveCountMax={ALIVE_TIMES}",
+)
+"""Where the device's own options say nothing else."""
 
 CLIENT_FAILED = 255
 """Exit code of ssh, and of sftp, for an error of the connection (man 1 ssh, "EXIT STATUS")."""
@@ -71,7 +79,8 @@ class SshTransport:
         if host.startswith("-") or not host.strip():
             raise PermanentDeviceError(f"{name}: host must be a name or user@name, received {host!r}")
         self.name = name
-        self._host = host
+        address = re.fullmatch(r"((?:[^@]*@)?)\[([^\[\]]+)\]", host)  # ssh takes no brackets about one of IPv6
+        self._host = address.group(1) + address.group(2) if address else host
         self._options = tuple(options)
         self._open = False
 
@@ -122,9 +131,12 @@ class SshTransport:
             self._control("exit")
         self._open = False
 
-    def _client(self, program: str) -> list[str]:
-        options = [part for option in (*OPTIONS, f"ControlPath={self._socket()}") for part in ("-o", option)]
-        return [program, *self._options, *options, "-o", "ControlMaster=no"]
+    def _client(self, program: str, master: str = "no") -> list[str]:
+        ours, defaults = (
+            [part for option in options for part in ("-o", option)]
+            for options in ((*OPTIONS, f"ControlPath={self._socket()}", f"ControlMaster={master}"), DEFAULTS)
+        )
+        return [program, *ours, *self._options, *defaults]
 
     def _connect(self, timeout: float) -> None:
         """Start the connection that all calls share, unless it stands."""
@@ -132,28 +144,32 @@ class SshTransport:
             return
         if shutil.which("ssh") is None:
             raise HostLacks(f"{self.name}: there is no ssh on the PATH; install one (Debian: openssh-client)")
-        if not self._stands():
-            self._socket().unlink(missing_ok=True)  # of a connection that was killed
-            master = [*self._client("ssh")[:-1], "ControlMaster=yes", "-o", f"ControlPersist={PERSIST_SECONDS}"]
-            with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-                try:
-                    ended = subprocess.run(
-                        [*master, "-f", "-N", "-T", "--", self._host],
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL,
-                        stderr=said,  # a pipe would stay open for as long as the connection
-                        timeout=min(timeout, 2 * CONNECT_SECONDS),
-                        check=False,
-                    )
-                except subprocess.TimeoutExpired:
-                    raise TransientDeviceError(
-                        f"{self.name}: {self._host} did not answer within {min(timeout, 2 * CONNECT_SECONDS):g} s"
-                    ) from None
-                said.seek(0)
-                errors = said.read().splitlines()
-            if ended.returncode:
-                raise self._explain(Completed(ended.returncode, errors))
+        # One at a time: two that start it at once would each begin one, and one of them would never end.
+        with locked(self._socket().with_suffix(".lock")):
+            if not self._stands():
+                self._start(timeout)
         self._open = True
+
+    def _start(self, timeout: float) -> None:
+        self._socket().unlink(missing_ok=True)  # of a connection that was killed
+        command = [*self._client("ssh", master="yes"), "-f", "-N", "-T", "--", self._host]
+        patience = min(timeout, 2 * CONNECT_SECONDS)
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+            try:
+                ended = subprocess.run(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=said,  # a pipe would stay open for as long as the connection
+                    timeout=patience,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                raise TransientDeviceError(f"{self.name}: {self._host} did not answer within {patience:g} s") from None
+            said.seek(0)
+            errors = said.read().splitlines()
+        if ended.returncode:
+            raise self._explain(Completed(ended.returncode, errors))
 
     def _stands(self) -> bool:
         try:
@@ -180,7 +196,9 @@ class SshTransport:
         self._connect(timeout)
         try:
             ended = run_process(
-                [*self._client("sftp"), "-q", "-b", "-", "--", self._host], stdin=f"{command}\n", timeout=timeout
+                [*self._client("sftp"), "-q", "-b", "-", "--", _in_brackets(self._host)],
+                stdin=f"{command}\n",
+                timeout=timeout,
             )
         except OSError as error:
             raise HostLacks(f"{self.name}: sftp could not be started: {error.strerror}; install it") from error
@@ -189,6 +207,11 @@ class SshTransport:
             raise TransientDeviceError(f"{self.name}: copying {what!r} took longer than {timeout:.0f} s")
         if ended.returncode:
             told = self._explain(ended)
+            if isinstance(told, ConnectionLost) and self._stands():
+                told = ConnectionLost(
+                    f"{self.name}: sftp on {self._host} ended or is not there; see that its sshd_config has: "
+                    "Subsystem sftp internal-sftp"
+                )
             self._open = False
             raise told
 
@@ -207,6 +230,7 @@ class SshTransport:
     def _refusal(self, told: str, said: str, last: str) -> DeviceError:
         """The error of a connection that could not be opened."""
         kind: type[DeviceError] = PermanentDeviceError if said.strip() else ConnectionLost
+        connecting = shlex.join(["ssh", *self._options, self._host, "true"])
         if "IDENTIFICATION HAS CHANGED" in said:
             removing = re.search(r"ssh-keygen -f .* -R .*", said)
             remove = removing.group(0).strip() if removing else f"ssh-keygen -R {self._host.rpartition('@')[2]}"
@@ -214,18 +238,17 @@ class SshTransport:
                 DeviceRefused,
                 (
                     "the host key has changed since it was accepted. If the board was set up anew, accept the new one: "
-                    f"{remove} && ssh {self._host} true; otherwise another machine answers in its place"
+                    f"{remove} && {connecting}; otherwise another machine answers in its place"
                 ),
             )
         elif "Host key verification failed" in said:
-            connecting = " ".join(["ssh", *self._options, self._host, "true"])
             kind, last = DeviceRefused, f"its host key is not known. Accept it by connecting once: {connecting}"
         elif "Permission denied" in said:
             kind, last = (
                 DeviceRefused,
                 (
                     f"login was refused ({last}). Passwords are never asked for; install your key: "
-                    f"ssh-copy-id {self._host}"
+                    f"{shlex.join(['ssh-copy-id', *self._options, self._host])}"
                 ),
             )
         elif FLEETING.search(said):
@@ -244,13 +267,24 @@ def _private_folder() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     usable = Path(runtime).is_absolute() and os.access(runtime, os.W_OK) and len(runtime) < 60
     folder = Path(runtime) / "edge-dwsep" if usable else Path("/tmp") / f"edge-dwsep-{os.getuid()}"  # noqa: S108
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise PermanentDeviceError(
+            f"{folder}, for the sockets of ssh, cannot be made: {error.strerror}; make room for it"
+        ) from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PermanentDeviceError(
             f"{folder} must be a folder that you alone can enter, for the sockets of ssh; remove it, it is made anew"
         )
     return folder
+
+
+def _in_brackets(host: str) -> str:
+    """A host as sftp takes it, for which a path begins at a colon."""
+    user, at, address = host.rpartition("@")
+    return f"{user}{at}[{address}]" if ":" in address else host
 
 
 def _word(text: str) -> str:
