@@ -6,8 +6,9 @@ library is used. The same packages give the same bytes. The runtime's own source
 
 from __future__ import annotations
 
-__all__ = ["Bundle", "build_bundle", "bundle_command", "require_android"]
+__all__ = ["Bundle", "build_bundle", "bundle_command"]
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -20,20 +21,19 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dwsep_devices import bundle_python
 from dwsep_devices.bundle_python import ARCHITECTURES, LOADERS, Interpreter, debian_python, host_python
 from dwsep_devices.cache import cache_folder, locked
 from dwsep_devices.environments import ENVIRONMENTS
 from dwsep_devices.errors import DeviceUnsuitable, HostLacks, PermanentDeviceError, TransientDeviceError
+from dwsep_devices.on_device import install_wheels
 from dwsep_devices.unneeded import UNNEEDED, is_needed
 from dwsep_devices.wheels import Wheel, alternatives, fetch
 from dwsep_runtime.errors import UnknownName
+from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.spawn import RUNTIME_ENVIRONMENT, run_process
-
-if TYPE_CHECKING:
-    from dwsep_devices.probe import Facts
 
 COMPILE_SECONDS = 300.0
 COMPILER = Path(__file__).with_name("on_device") / "compile_files.py"
@@ -44,13 +44,9 @@ LEVEL = 6
 MTIME = 1_000_000_000
 """Of every file in an archive; tar warns of files from before the device's idea of the past."""
 
-ABIS = {"arm64-v8a": "aarch64", "x86_64": "x86_64"}
-"""Machines by what Android calls their kind of programs."""
-
 KEPT_BUNDLES = 2
 """Of an environment and machine, the newest among them."""
 
-PAGE_OF_X86 = 4096
 SITE = "site"
 
 
@@ -75,25 +71,6 @@ class Bundle:
     python: str
     packages: Mapping[str, str]
     unpacked_bytes: int
-
-
-def require_android(facts: Facts) -> None:
-    """Make sure that a bundle runs on an Android device.
-
-    Raises:
-        DeviceUnsuitable: it does not; the message, which has no name, says why.
-    """
-    if facts.abi and facts.abi not in ABIS:
-        raise DeviceUnsuitable(
-            f"its programs are {facts.abi}, and engines are released for {' and '.join(ABIS)}; take a 64-bit Android"
-        )
-    if facts.machine not in LOADERS:
-        raise DeviceUnsuitable(f"engines are released for {' and '.join(LOADERS)}, and it is {facts.machine!r}")
-    if facts.machine == "x86_64" and facts.page_size > PAGE_OF_X86:
-        raise DeviceUnsuitable(
-            f"its memory pages have {facts.page_size} bytes, and packages for x86_64 are built for {PAGE_OF_X86}; "
-            "use an emulator image with pages of 4 KB, or an arm64 one"
-        )
 
 
 def bundle_command(folder: str, machine: str, sources: str = "", temporary: str = "/data/local/tmp") -> list[str]:
@@ -143,14 +120,16 @@ def build_bundle(environment: str, machine: str, on_step: Callable[[str], None] 
         raise DeviceUnsuitable(f"bundles are made for {' and '.join(LOADERS)}, not for {machine}")
     folder = cache_folder() / "bundles"
     record = folder / f"{environment}-{machine}-{_recipe(environment, machine)}.json"
-    kept = _kept(record)
+    kept = _whole(record)
     if kept is not None:
         return kept
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / "lock"):
-            kept = _kept(record)
+            kept = _whole(record)
             if kept is None:
+                for leftover in folder.glob("part-*"):  # of a process that was killed: the lock is ours
+                    shutil.rmtree(leftover, ignore_errors=True)
                 with tempfile.TemporaryDirectory(prefix="part-", dir=folder) as scratch:
                     kept = _built(environment, machine, Path(scratch), record, on_step)
             return kept
@@ -162,7 +141,7 @@ def build_bundle(environment: str, machine: str, on_step: Callable[[str], None] 
 
 def _recipe(environment: str, machine: str) -> str:
     """A hash of what a bundle is made of, as far as it is known before anything is fetched."""
-    code = [Path(path).read_bytes() for path in (__file__, bundle_python.__file__, COMPILER)]
+    code = [Path(path).read_bytes() for path in (__file__, bundle_python.__file__, install_wheels.__file__, COMPILER)]
     wanted = [alternatives(requirement) for requirement in ENVIRONMENTS[environment].requirements]
     told = json.dumps([environment, machine, platform.machine(), wanted, UNNEEDED]).encode()
     return hashlib.sha256(b"\0".join([told, *code])).hexdigest()[:16]
@@ -171,19 +150,27 @@ def _recipe(environment: str, machine: str) -> str:
 def _kept(record: Path) -> Bundle | None:
     try:
         told: Any = json.loads(record.read_text("utf-8"))
-        size = told.pop("bytes")
-        kept = Bundle(**{**told, "path": record.with_name(told["path"])})
-        return kept if kept.path.stat().st_size == size else None
+        return Bundle(**{**told, "path": record.with_name(told["path"])})
     except (OSError, ValueError, KeyError, TypeError):  # never made, or damaged
         return None
 
 
+def _whole(record: Path) -> Bundle | None:
+    """The bundle of a record if its archive is there, undamaged."""
+    kept = _kept(record)
+    with contextlib.suppress(OSError):
+        return kept if kept is not None and sha256_of(kept.path) == kept.sha256 else None
+    return None
+
+
 def _built(environment: str, machine: str, scratch: Path, record: Path, on_step: Callable[[str], None]) -> Bundle:
-    on_step("fetch Python")
-    interpreter, compiler = _pythons(machine, scratch)
-    on_step("fetch packages")
+    interpreter, compiler = _pythons(machine, scratch, lambda: on_step("fetch Python"))
     wheels = fetch(
-        ENVIRONMENTS[environment].requirements, python=interpreter.version, machine=machine, glibc=interpreter.glibc
+        ENVIRONMENTS[environment].requirements,
+        python=interpreter.version,
+        machine=machine,
+        glibc=interpreter.glibc,
+        on_fetch=lambda: on_step("fetch packages"),
     )
     on_step(f"make the bundle of {environment}")
     site = scratch / "site"
@@ -213,7 +200,7 @@ def _built(environment: str, machine: str, scratch: Path, record: Path, on_step:
     unpacked = sum(len(content) for content, _ in files.values())
     made = Bundle(path, sha256, environment, machine, version, packages, unpacked)
     part = scratch / "record"
-    part.write_text(json.dumps({**asdict(made), "path": path.name, "bytes": len(archive)}), encoding="utf-8")
+    part.write_text(json.dumps({**asdict(made), "path": path.name}), encoding="utf-8")
     part.replace(record)
     _tidy(record, f"{environment}-{machine}-*.json")
     return made
@@ -230,15 +217,15 @@ def _tidy(record: Path, kin: str) -> None:
             path.unlink()
 
 
-def _pythons(machine: str, scratch: Path) -> tuple[Interpreter, list[str]]:
+def _pythons(machine: str, scratch: Path, on_fetch: Callable[[], None]) -> tuple[Interpreter, list[str]]:
     """The interpreter for a machine, and a command that runs one of the same version on this host, to compile."""
     here = platform.machine()
     try:
-        interpreter = debian_python(machine, scratch / "python")
+        interpreter = debian_python(machine, scratch / "python", on_fetch)
         if here == machine:
             return interpreter, _command(interpreter)
         if here in ARCHITECTURES:
-            return interpreter, _command(debian_python(here, scratch / "compiler"))
+            return interpreter, _command(debian_python(here, scratch / "compiler", on_fetch))
     except HostLacks:  # no apt, no mirror
         interpreter = host_python(machine)
         return interpreter, [str(interpreter.program)]
@@ -263,24 +250,11 @@ def _unpack(wheel: Wheel, site: Path) -> None:
     """Unpack what a run needs of a wheel, whose hash was checked when it was fetched."""
     with zipfile.ZipFile(wheel.path) as archive:
         for item in archive.infolist():
-            name = _placed(item.filename)
+            name = install_wheels.placed(item.filename)
             if name and not item.is_dir() and is_needed(name) and ".." not in name.split("/"):
                 target = site / name.lstrip("/")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(archive.read(item))
-
-
-def _placed(name: str) -> str:
-    """Where a file of a wheel goes below site-packages; empty for scripts, headers and data (PEP 427).
-
-    >>> _placed("numpy-2.0.data/purelib/numpy/a.py"), _placed("numpy-2.0.data/scripts/f2py"), _placed("numpy/a.py")
-    ('numpy/a.py', '', 'numpy/a.py')
-    """
-    first, _, rest = name.partition("/")
-    if not first.endswith(".data"):
-        return name
-    kind, _, rest = rest.partition("/")
-    return rest if kind in {"purelib", "platlib"} else ""
 
 
 def _compile(python: Sequence[str], pairs: Sequence[tuple[Path, str]], target: Path) -> None:

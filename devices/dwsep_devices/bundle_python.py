@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,18 +141,19 @@ class Interpreter:
         return found
 
 
-def debian_python(machine: str, scratch: Path) -> Interpreter:
+def debian_python(machine: str, scratch: Path, on_fetch: Callable[[], None] = lambda: None) -> Interpreter:
     """Debian's CPython.
 
     Args:
         machine: as ``uname -m`` tells it.
         scratch: folder to unpack it in.
+        on_fetch: called before packages are fetched; not at all if they are here.
 
     Raises:
         DeviceError: its packages could not be fetched or are laid out otherwise.
     """
     architecture, libraries = ARCHITECTURES[machine]
-    packages = debian.fetch(PACKAGES, suite=SUITE, architecture=architecture)
+    packages = debian.fetch(PACKAGES, suite=SUITE, architecture=architecture, on_fetch=on_fetch)
     scratch.mkdir(parents=True)
     for package in packages:
         debian.unpack(package, scratch)

@@ -3,7 +3,7 @@
 Each pair of suite and architecture has an apt root of its own in the user's cache folder: sources, lists, status and
 downloads. The mirror and its key are those of the host's own sources, so a company's mirror and proxy serve here too;
 apt checks every list by its signature and every package by its hash. What was fetched once is found again without apt
-and without a network.
+and without a network, and its hash is checked again when it is unpacked.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 __all__ = ["MIRROR_VARIABLE", "Package", "fetch", "manifest", "require_programs", "unpack"]
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -25,6 +24,7 @@ from typing import Any
 
 from dwsep_devices.cache import cache_folder, locked
 from dwsep_devices.errors import DeviceError, HostLacks, PermanentDeviceError, TransientDeviceError
+from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.spawn import Completed, run_process
 
 MIRROR_VARIABLE = "EDGE_DWSEP_DEBIAN_MIRROR"
@@ -50,16 +50,25 @@ APT::Architecture "{architecture}";
 APT::Architectures {{ "{architecture}"; }};
 APT::Install-Recommends "false";
 APT::Sandbox::User "";
-Dir::State "{root}";
-Dir::State::status "{root}/status";
-Dir::State::lists "{root}/lists";
-Dir::Cache "{root}/cache";
-Dir::Etc::sourcelist "{root}/debian.sources";
+APT::Get::AllowUnauthenticated "false";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
+Acquire::ForceHash "SHA256";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
 """
 """Read after the host's own configuration, whose proxies and certificates stay; its hooks, meant for its system, go."""
+
+PLACES = {
+    "Dir::State": "",
+    "Dir::State::status": "status",
+    "Dir::State::lists": "lists",
+    "Dir::Cache": "cache",
+    "Dir::Etc::sourcelist": "debian.sources",
+}
+"""Below the root; given as arguments, because a configuration file has no way to write a quote."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,13 @@ class Mirror:
 
 
 def fetch(
-    packages: Sequence[str], *, suite: str, architecture: str, closure: bool = False, refresh: bool = False
+    packages: Sequence[str],
+    *,
+    suite: str,
+    architecture: str,
+    closure: bool = False,
+    refresh: bool = False,
+    on_fetch: Callable[[], None] = lambda: None,
 ) -> list[Package]:
     """Packages of a suite, fetched unless they are here.
 
@@ -98,6 +113,7 @@ def fetch(
         architecture: Debian's name of it, such as "arm64".
         closure: whether to add what they depend on.
         refresh: whether to look for newer versions of what is here.
+        on_fetch: called before the mirror is asked; not at all if everything is here.
 
     Returns:
         The packages in the order of their names.
@@ -123,19 +139,31 @@ def fetch(
         root.mkdir(parents=True, exist_ok=True)
         with locked(root / "lock"):
             found = None if refresh else _known(root, key)  # another process may have been faster
-            return _fetched(root, key, suite, architecture, refresh=refresh) if found is None else found
+            if found is None:
+                on_fetch()
+                found = _fetched(root, key, suite, architecture, refresh=refresh)
+            return found
     except OSError as error:
         raise PermanentDeviceError(
             f"local: {root} cannot be used: {error.strerror}; free it or set XDG_CACHE_HOME"
-        ) from (error)
+        ) from error
 
 
 def unpack(package: Package, folder: Path) -> None:
     """Lay the files of a package below a folder.
 
     Raises:
-        PermanentDeviceError: the package is damaged, or the folder cannot be written.
+        TransientDeviceError: the package is not what was fetched; it is removed, and fetched again the next time.
+        PermanentDeviceError: it could not be unpacked, or the folder cannot be written.
     """
+    try:
+        is_whole = sha256_of(package.path) == package.sha256
+    except OSError:
+        is_whole = False
+    if not is_whole:
+        with contextlib.suppress(OSError):
+            package.path.unlink(missing_ok=True)
+        raise TransientDeviceError(f"local: {package.path} was damaged since it was fetched, and is removed; try again")
     done = _run(["dpkg-deb", "-x", str(package.path), str(folder)], UNPACK_SECONDS)
     if done.returncode:
         raise PermanentDeviceError(f"local: {package.path} could not be unpacked in {folder}: {_last(done)}")
@@ -212,7 +240,7 @@ def _configure(root: Path, mirror: Mirror, suite: str, architecture: str) -> Non
     for folder in ("lists/partial", "cache/archives/partial", "archives"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "status").write_text("")
-    (root / "apt.conf").write_text(CONFIGURATION.format(architecture=architecture, root=root))
+    (root / "apt.conf").write_text(CONFIGURATION.format(architecture=architecture))
     fields = {
         "Types": "deb",
         "URIs": mirror.address,
@@ -227,8 +255,13 @@ def _configure(root: Path, mirror: Mirror, suite: str, architecture: str) -> Non
     (root / "debian.sources").write_text("".join(f"{name}: {value}\n" for name, value in fields.items() if value))
 
 
+def _apt(root: Path) -> list[str]:
+    placed = (f"{name}={root / place}" for name, place in PLACES.items())
+    return ["apt-get", "-c", str(root / "apt.conf"), "-q", "-q", *(word for one in placed for word in ("-o", one))]
+
+
 def _update(root: Path, suite: str, mirror: Mirror) -> None:
-    done = _run(["apt-get", "-c", str(root / "apt.conf"), "-q", "-o", "APT::Update::Error-Mode=any", "update"])
+    done = _run([*_apt(root), "-o", "APT::Update::Error-Mode=any", "update"])
     if (
         done.returncode
         and not mirror.keyring
@@ -247,45 +280,47 @@ def _update(root: Path, suite: str, mirror: Mirror) -> None:
 
 def _download(root: Path, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
     """Fetch what is not yet in the root's archives; a record of each package, with the path of its file in the root."""
-    apt = ["apt-get", "-c", str(root / "apt.conf"), "-q", "-q"]
     lines: list[str] = []
     ask = ["install", "--assume-yes"] if kind == "closure" else ["download"]
-    asked = _run([*apt, "--print-uris", *ask, *names], on_line=lines.append)
+    asked = _run([*_apt(root), "--print-uris", *ask, *names], on_line=lines.append)
     files = uris(lines)
     if asked.returncode or not files:
         raise PermanentDeviceError(f"local: Debian packages {' '.join(names)} were not found: {_last(asked)}")
-    here = {path.name: path.stat().st_size for path in (root / "archives").iterdir()}
-    missing = [file for file, size in files.items() if here.get(file) != size]
+    here = {path.name for path in (root / "archives").iterdir()}
+    missing = [
+        file for file, sha256 in files.items() if file not in here or sha256_of(root / "archives" / file) != sha256
+    ]
     if missing:
         part = root / f"part-{uuid.uuid4().hex}"
+        for leftover in root.glob("part-*"):  # of a process that was killed: the lock is ours
+            shutil.rmtree(leftover, ignore_errors=True)
         part.mkdir()
         try:
             wanted = ["=".join(named(file)) for file in missing]
-            done = _run([*apt, "-o", "Acquire::Retries=3", "download", *wanted], cwd=part)
+            done = _run([*_apt(root), "-o", "Acquire::Retries=3", "download", *wanted], cwd=part)
             if done.returncode:
                 raise TransientDeviceError(f"local: Debian packages could not be fetched: {_last(done)}; try again")
             for file in missing:
                 (part / file).replace(root / "archives" / file)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    return [_record(root, file) for file in sorted(files)]
+    return [_record(root, file, sha256) for file, sha256 in sorted(files.items())]
 
 
-def _record(root: Path, file: str) -> dict[str, Any]:
-    content = (root / "archives" / file).read_bytes()
+def _record(root: Path, file: str, sha256: str) -> dict[str, Any]:
     name, version = named(file)
-    sha256 = hashlib.sha256(content).hexdigest()
-    return {"name": name, "version": version, "file": f"archives/{file}", "bytes": len(content), "sha256": sha256}
+    size = (root / "archives" / file).stat().st_size
+    return {"name": name, "version": version, "file": f"archives/{file}", "bytes": size, "sha256": sha256}
 
 
-def uris(lines: Sequence[str]) -> dict[str, int]:
-    """Names and bytes of the files that apt would fetch, out of what it prints with --print-uris.
+def uris(lines: Sequence[str]) -> dict[str, str]:
+    """Names of the files that apt would fetch, and their SHA-256, out of what it prints with --print-uris.
 
-    >>> uris(["'http://mirror/pool/libc6_2.41%2bdeb13u5_arm64.deb' libc6_2.41+deb13u5_arm64.deb 2488872 MD5Sum:1e84"])
-    {'libc6_2.41+deb13u5_arm64.deb': 2488872}
+    >>> uris(["'http://mirror/pool/libc6_2.41%2bdeb13u5_arm64.deb' libc6_2.41+deb13u5_arm64.deb 2488872 SHA256:1e84"])
+    {'libc6_2.41+deb13u5_arm64.deb': '1e84'}
     """
-    found = (re.match(r"'[^']+' (\S+\.deb) (\d+) ", line) for line in lines)
-    return {match.group(1): int(match.group(2)) for match in found if match}
+    found = (re.match(r"'[^']+' (\S+\.deb) \d+ SHA256:([0-9a-f]+)", line) for line in lines)
+    return {match.group(1): match.group(2) for match in found if match}
 
 
 def named(file: str) -> tuple[str, str]:

@@ -77,8 +77,7 @@ def install_wheels(
         DeviceFull: it has too little free space.
         DeviceError: it could not be made for another reason.
     """
-    on_step("fetch packages")
-    python, wheels = _wheels(device, environment, facts)
+    python, wheels = _wheels(device, environment, facts, lambda: on_step("fetch packages"))
     _require_space(device, environment, wheels, facts)
     sources = runtime_sources(device)
     blobs = []
@@ -127,7 +126,9 @@ def _require_made(device: RemoteDevice, environment: str, said: str) -> None:
         raise PermanentDeviceError(f"{begin} could not be made: {reason}")
 
 
-def _wheels(device: RemoteDevice, environment: str, facts: Facts) -> tuple[Python, list[Wheel]]:
+def _wheels(
+    device: RemoteDevice, environment: str, facts: Facts, on_fetch: Callable[[], None] = lambda: None
+) -> tuple[Python, list[Wheel]]:
     """The first Python of a device that there are packages for, and those packages."""
     kind, missing = ENVIRONMENTS[environment], list[NoWheel]()
     for python in pythons_for(kind, facts):
@@ -136,11 +137,13 @@ def _wheels(device: RemoteDevice, environment: str, facts: Facts) -> tuple[Pytho
             continue
         try:
             version = version_of(python)
-            return python, fetch(kind.requirements, python=version, machine=facts.machine, glibc=glibc)
+            wheels = fetch(kind.requirements, python=version, machine=facts.machine, glibc=glibc, on_fetch=on_fetch)
         except NoWheel as error:
             missing.append(error)
         except DeviceError as error:
             raise type(error)(f"{device.name}: environment {environment} could not be made: {error}") from error
+        else:
+            return python, wheels
     raise DeviceUnsuitable(f"{device.name}: environment {environment} cannot be made: {missing[0]}") from missing[0]
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dwsep_devices.bundle import Bundle, build_bundle, bundle_command, require_android
+from dwsep_devices.bundle import Bundle, build_bundle, bundle_command
 from dwsep_devices.errors import DeviceFull, DeviceUnsuitable, PermanentDeviceError, TransientDeviceError
 from dwsep_devices.install import INSTALL_SECONDS, import_program
 from dwsep_devices.sources import runtime_sources
@@ -39,10 +39,6 @@ def install_bundle(
         DeviceError: it could not be made for another reason.
     """
     begin = f"{device.name}: environment {environment}"
-    try:
-        require_android(facts)
-    except DeviceUnsuitable as error:
-        raise DeviceUnsuitable(f"{begin} cannot be made: {error}") from error
     bundle = build_bundle(environment, facts.machine, on_step)
     blob = f"{device.root}/blobs/{bundle.sha256}.tar.gz"
     made = f"{device.root}/env/{bundle.sha256}"

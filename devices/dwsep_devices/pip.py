@@ -18,7 +18,7 @@ PIP_OPTIONS = (
     "--progress-bar=off",
 )
 EMPTIED = ("ABI", "BUILD_CONSTRAINT", "NO_BINARY", "PLATFORM", "PREFIX", "PYTHON", "REQUIREMENT", "ROOT", "TARGET")
-REFUSED = ("DRY_RUN", "PRE", "REQUIRE_HASHES", "USER")
+REFUSED = ("DRY_RUN", "PRE", "QUIET", "REQUIRE_HASHES", "REQUIRE_VIRTUALENV", "USER")
 PIP_ENVIRONMENT = {
     **{f"PIP_{name}": "" for name in EMPTIED},
     **{f"PIP_{name}": "0" for name in REFUSED},

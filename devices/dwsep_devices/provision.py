@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 COMPILE_SECONDS = 600.0
 
-BUNDLE_CODE = ("bundle.py", "bundle_python.py", "on_device/compile_files.py")
+BUNDLE_CODE = ("bundle.py", "bundle_python.py", "on_device/compile_files.py", "on_device/install_wheels.py")
 """What makes bundles; a change of it asks for new ones."""
 
 

@@ -16,7 +16,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,7 +59,14 @@ class NoWheel(DeviceUnsuitable):
     """A package has no wheel for a Python, machine and C library."""
 
 
-def fetch(requirements: Sequence[str], *, python: tuple[int, int], machine: str, glibc: tuple[int, int]) -> list[Wheel]:
+def fetch(
+    requirements: Sequence[str],
+    *,
+    python: tuple[int, int],
+    machine: str,
+    glibc: tuple[int, int],
+    on_fetch: Callable[[], None] = lambda: None,
+) -> list[Wheel]:
     """Wheels that run with a CPython on a Linux machine, from the cache or else from the package index.
 
     Args:
@@ -69,6 +76,7 @@ def fetch(requirements: Sequence[str], *, python: tuple[int, int], machine: str,
         python: major and minor version of the CPython.
         machine: as ``uname -m`` tells it.
         glibc: version of the machine's GNU C library.
+        on_fetch: called before the package index is asked; not at all if everything is here.
 
     Returns:
         The wheels, in the order of the requirements.
@@ -89,7 +97,10 @@ def fetch(requirements: Sequence[str], *, python: tuple[int, int], machine: str,
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with locked(lock.with_suffix(".lock")):
-                kept = _whole(lock) or _fetched(wanted, target, lock)
+                kept = _whole(lock)  # another process may have been faster
+                if kept is None:
+                    on_fetch()
+                    kept = _fetched(wanted, target, lock)
         except OSError as error:
             raise PermanentDeviceError(f"wheels cannot be kept in {folder}: {error.strerror or error}") from error
     return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -60,9 +61,11 @@ def test_a_closure_has_what_the_package_needs():
 def test_what_is_here_needs_no_apt_and_no_network(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv(debian.MIRROR_VARIABLE, "http://127.0.0.1:9/none")
+    told: list[str] = []
     begun = time.monotonic()
-    assert debian.fetch(["toybox"], suite="trixie", architecture="arm64")
+    assert debian.fetch(["toybox"], suite="trixie", architecture="arm64", on_fetch=lambda: told.append("fetched"))
     assert time.monotonic() - begun < 0.1
+    assert told == []
 
 
 def test_a_lost_file_is_fetched_again():
@@ -78,6 +81,60 @@ def test_a_damaged_file_is_fetched_again():
     package.path.write_bytes(b"cut")
     (again,) = debian.fetch(["toybox"], suite="trixie", architecture="arm64")
     assert sha256_of(again.path) == package.sha256
+
+
+def test_a_file_of_the_right_size_and_other_content_is_not_unpacked_and_fetched_again(tmp_path):
+    (package,) = debian.fetch(["toybox"], suite="trixie", architecture="arm64")
+    content = bytearray(package.path.read_bytes())
+    content[-1] ^= 1
+    package.path.write_bytes(content)
+    with pytest.raises(TransientDeviceError, match="was damaged since it was fetched"):
+        debian.unpack(package, tmp_path / "root")
+    told: list[str] = []
+    (again,) = debian.fetch(["toybox"], suite="trixie", architecture="arm64", on_fetch=lambda: told.append("fetched"))
+    assert (again, sha256_of(again.path), told) == (package, package.sha256, ["fetched"])
+
+
+def test_an_archive_that_no_record_tells_of_is_checked_before_it_is_taken(cache):
+    (package,) = debian.fetch(["toybox"], suite="trixie", architecture="arm64")
+    content = bytearray(package.path.read_bytes())
+    content[-1] ^= 1
+    package.path.write_bytes(content)
+    (cache / "edge-dwsep/debian/trixie-arm64/fetched.json").unlink()
+    (again,) = debian.fetch(["toybox"], suite="trixie", architecture="arm64")
+    assert (again, sha256_of(again.path)) == (package, package.sha256)
+
+
+def test_a_cache_folder_may_have_any_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / """it's "a" %20b; $(c)"""))
+    (package,) = debian.fetch(["toybox"], suite="trixie", architecture="arm64")
+    debian.unpack(package, tmp_path / "root")
+    assert next((tmp_path / "root").glob("**/bin/toybox")).is_file()
+
+
+def test_an_unsigned_mirror_is_refused_whatever_the_hosts_apt_allows(monkeypatch, tmp_path):
+    (cached,) = debian.fetch(["toybox"], suite="trixie", architecture="arm64")
+    mirror = tmp_path / "mirror"
+    binary = mirror / "dists/trixie/main/binary-arm64"
+    binary.mkdir(parents=True)
+    shutil.copy(cached.path, mirror / "toybox.deb")
+    fields = f"Package: toybox\nVersion: {cached.version}\nArchitecture: arm64\nFilename: toybox.deb\n"
+    size = cached.path.stat().st_size
+    (binary / "Packages").write_text(f"{fields}Size: {size}\nSHA256: {cached.sha256}\n")
+    listed = (binary / "Packages").read_bytes()
+    digest = hashlib.sha256(listed).hexdigest()
+    (mirror / "dists/trixie/Release").write_text(
+        "Origin: Debian\nLabel: Debian\nSuite: trixie\nCodename: trixie\nArchitectures: arm64\nComponents: main\n"
+        f"Date: Sat, 01 Nov 2025 00:00:00 UTC\nSHA256:\n {digest} {len(listed)} main/binary-arm64/Packages\n"
+    )
+    (tmp_path / "apt.conf").write_text(
+        'Acquire::AllowInsecureRepositories "true";\nAPT::Get::AllowUnauthenticated "true";\n'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv(debian.MIRROR_VARIABLE, f"file:{mirror}")
+    with pytest.raises(DeviceError, match="not signed"):
+        debian.fetch(["toybox"], suite="trixie", architecture="arm64")
 
 
 def test_two_processes_at_once_get_the_same():

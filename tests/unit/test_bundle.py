@@ -1,47 +1,18 @@
-"""Bundles for Android: which devices they run on, how they are started, and archives that are always the same."""
+"""Bundles for Android: how they are started, archives that are always the same, and a cache that can be damaged."""
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import tarfile
+from dataclasses import asdict
 
 import pytest
 
-from dwsep_devices.bundle import _archive, build_bundle, bundle_command, require_android
+from dwsep_devices.bundle import Bundle, _archive, _whole, build_bundle, bundle_command
 from dwsep_devices.errors import DeviceUnsuitable, HostLacks
-from dwsep_devices.probe import Facts
 from dwsep_runtime.errors import UnknownName
-
-
-def phone(machine="aarch64", abi="arm64-v8a", page_size=4096):
-    return Facts(machine, bits=64, libc="bionic", android_sdk=34, abi=abi, page_size=page_size)
-
-
-@pytest.mark.parametrize(
-    "facts",
-    [phone(), phone(page_size=16384), phone("x86_64", "x86_64"), phone(abi="")],
-    ids=["phone", "phone with 16 KiB pages", "emulator", "no ABI told"],
-)
-def test_a_64_bit_android_is_suitable(facts):
-    require_android(facts)
-
-
-@pytest.mark.parametrize(
-    ("facts", "reason"),
-    [
-        (phone(abi="armeabi-v7a"), "its programs are armeabi-v7a, and engines are released for arm64-v8a and x86_64"),
-        (phone("armv8l", ""), "released for x86_64 and aarch64, and it is 'armv8l'"),
-        (phone("x86_64", "x86"), "its programs are x86,"),
-        (
-            phone("x86_64", "x86_64", 16384),
-            "its memory pages have 16384 bytes, and packages for x86_64 are built for 4096",
-        ),
-    ],
-    ids=["32-bit programs", "32-bit kernel", "32-bit emulator", "emulator with 16 KiB pages"],
-)
-def test_what_no_bundle_runs_on_is_refused_with_the_reason(facts, reason):
-    with pytest.raises(DeviceUnsuitable, match=reason):
-        require_android(facts)
 
 
 @pytest.mark.parametrize(
@@ -83,3 +54,15 @@ def test_a_host_without_debian_packages_refuses_another_machine_and_says_which_h
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     with pytest.raises(HostLacks, match="use a Debian host, Ubuntu, or a host of aarch64"):
         build_bundle("litert", "aarch64")
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"other"), lambda path: path.unlink()])
+def test_an_archive_of_the_cache_that_is_not_what_was_made_is_not_taken(tmp_path, damage):
+    archive = tmp_path / "archive.tar.gz"
+    archive.write_bytes(b"whole")
+    made = Bundle(archive, hashlib.sha256(b"whole").hexdigest(), "litert", "aarch64", "3.11", {"numpy": "2.0"}, 9)
+    record = tmp_path / "record.json"
+    record.write_text(json.dumps({**asdict(made), "path": archive.name}))
+    assert _whole(record) == made
+    damage(archive)
+    assert _whole(record) is None

@@ -34,7 +34,9 @@ FACTS = Facts(
 
 
 def test_the_first_python_with_packages_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(requirements: object, *, python: tuple[int, int], machine: str, glibc: tuple[int, int]) -> list[Wheel]:
+    def fetch(
+        requirements: object, *, python: tuple[int, int], machine: str, glibc: tuple[int, int], on_fetch: object
+    ) -> list[Wheel]:
         if python > (3, 13):
             raise NoWheel(f"none for {python}")
         return [Wheel("numpy", f"1 {machine} {glibc}", Path("n.whl"), "00")]

@@ -59,6 +59,9 @@ ALL = tuple(ENVIRONMENTS)
         (replace(PHONE, machine="x86_64", page_size=4096), ALL),
         (replace(PHONE, bits=32), ()),
         (replace(PHONE, bits=0, abi="armeabi-v7a"), ()),
+        (replace(PHONE, abi="arm64-v8a"), ALL),
+        (replace(PHONE, machine="x86_64", page_size=4096, abi="x86"), ()),
+        (replace(PHONE, machine="armv8l", bits=0), ()),
     ],
 )
 def test_a_device_can_have_these_environments(facts: Facts, possible: tuple[str, ...]) -> None:

@@ -99,6 +99,7 @@ def test_settings_of_the_users_pip_choose_no_other_package(
     (tmp_path / "pip.conf").write_text(f"[global]\nconstraint = {tmp_path}/constraints.txt\npre = true\nuser = true\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.setenv("PIP_PLATFORM", "win_arm64")
+    monkeypatch.setenv("PIP_REQUIRE_VIRTUALENV", "1")
     for version in ("0.5", "1.0", "2.0rc1"):
         index("tiny", version)
     assert [wheel.version for wheel in fetch(["tiny"], **PI)] == ["1.0"]  # type: ignore[arg-type]
@@ -108,11 +109,13 @@ def test_the_same_request_gets_the_same_files_without_an_index(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = index()
-    first = fetch(["tiny"], **PI)  # type: ignore[arg-type]
+    told: list[str] = []
+    first = fetch(["tiny"], **PI, on_fetch=lambda: told.append("fetched"))  # type: ignore[arg-type]
     index("tiny", "2.0")
     file.unlink()
     monkeypatch.setattr(wheels, "run_process", None)
-    assert fetch(["tiny"], **PI) == first  # type: ignore[arg-type]
+    assert fetch(["tiny"], **PI, on_fetch=lambda: told.append("again")) == first  # type: ignore[arg-type]
+    assert told == ["fetched"]
     kept = cached(tmp_path)
     assert [name for name in kept if name.endswith(".whl")] == [f"{first[0].sha256}/tiny-1.0-py3-none-any.whl"]
     lock = json.loads((tmp_path / "cache/edge-dwsep/wheels" / next(k for k in kept if k.endswith(".json"))).read_text())

@@ -156,7 +156,7 @@ def works(folder: Path, asked: dict[str, Any]) -> bool:
     """Whether an environment that stands runs still: its Python may have gone with an upgrade of the system."""
     try:
         try_it(folder, asked)
-    except (Refused, OSError, ValueError):
+    except (Refused, OSError, ValueError, subprocess.TimeoutExpired):
         return False
     return True
 
