@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["Evaluation", "engines_of", "environments_of", "evaluate", "failed_records"]
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,6 +123,7 @@ def evaluate(
         from edge_dwsep.evaluate_accuracy import run_reference
 
         reference = run_reference(device, first, titles[first[0].file], what, results, on_step)
+        results["runs"][-1]["emulated"] = device.description["emulated"]
         ran = first[0].sha256, first[1]
         plan = [(artifact, engine) for artifact, engine in plan if (artifact.sha256, engine) != ran]
     elif what.accuracy is not None:
@@ -154,20 +155,20 @@ def evaluate(
 
 
 def failed_records(
-    device: str, plan: Sequence[tuple[Artifact, str]], what: Evaluation, error: str, kind: str
+    device: Mapping[str, Any], plan: Sequence[tuple[Artifact, str]], what: Evaluation, error: str, kind: str
 ) -> list[dict[str, Any]]:
     """Records of a plan of which nothing could be run, for a reason that holds for all of it.
 
     Args:
-        device: its name.
+        device: what is known of it: name, kind, emulated.
         plan: artifact and engine of each run.
         what: was wanted.
         error: the reason.
         kind: name of the error's class.
     """
-    records = _records(device, plan, what, _titles([artifact for artifact, _ in plan]))
+    records = _records(device["name"], plan, what, _titles([artifact for artifact, _ in plan]))
     for record in records:
-        record.update(status="failed", valid=False, error=error, error_class=kind)
+        record.update(emulated=device["emulated"], status="failed", valid=False, error=error, error_class=kind)
     return records
 
 

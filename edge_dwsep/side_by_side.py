@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from dwsep_devices import opened
+from dwsep_devices.inventory import load_device, profile_of
 from dwsep_export import Artifact
 from dwsep_runtime.errors import DwsepError
 from edge_dwsep.evaluate import Evaluation, environments_of, evaluate, failed_records
@@ -93,7 +94,7 @@ def _measure_on(
     wait_for_lease: bool,  # noqa: FBT001  # of a process
 ) -> None:
     """The life of a device's process: steps as they begin, and at last its results."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _interrupted_once()
 
     def say(kind: str, content: Any) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -113,14 +114,46 @@ def _measure_on(
                 evaluate(device, plan, what, results, lambda step: say("step", step))
         except DwsepError as error:
             results = _unmeasured(name, plan, what, str(error), type(error).__name__)
+        except Exception as error:  # noqa: BLE001  # the other devices are measured all the same
+            said = f"internal error: {type(error).__name__}: {error}; name this device alone, with --debug"
+            results = _unmeasured(name, plan, what, said, DwsepError.__name__)
         say("results", results)
+
+
+def _interrupted_once() -> None:
+    """Let this process be interrupted by its parent, and clean up undisturbed after that.
+
+    A terminal and CI send their signal to all processes of a command, and the parent then ends its children: what
+    comes second would interrupt the cleaning up on the device.
+    """
+
+    def passed_over(*_: object) -> None: ...
+
+    def interrupted(*_: object) -> None:
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, passed_over)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, passed_over)  # not ignored, which programs that are started would inherit
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, interrupted)
 
 
 def _unmeasured(name: str, plan: Plan, what: Evaluation, error: str, kind: str = "DeviceError") -> dict[str, Any]:
     """Results of a device on which nothing could be measured."""
-    results = new_results("", {}, [{"name": name}])
-    results["runs"] = failed_records(name, plan, what, error, kind)
+    described = _described(name)
+    results = new_results("", {}, [described])
+    results["runs"] = failed_records(described, plan, what, error, kind)
     return results
+
+
+def _described(name: str) -> dict[str, Any]:
+    """What is known of a device that was not reached."""
+    try:
+        profile = profile_of(load_device(name))
+    except DwsepError:  # it is not known, or its file is damaged
+        return {"name": name, "kind": "", "emulated": False}
+    return {"name": name, "kind": profile.kind, "emulated": profile.emulated}
 
 
 def _merge(results: dict[str, Any], one: dict[str, Any]) -> None:
