@@ -187,7 +187,7 @@ def require_run_begun_again(device: RemoteDevice, model: Path, break_it: Callabl
     scenario = SingleStream(20, 1.0, 0.2)
     result = run_job(device, model, "litert", scenario, Setup(), timeout=120, on_event=on_event)
     assert phases.count("load") == 2
-    assert result["measured"]["timed_seconds"] >= 0.9
+    assert result["measured"]["timed_seconds"] >= 0.5  # of inferences alone
     assert job_processes(device) == []
     return result
 
