@@ -205,7 +205,7 @@ def clock(visit: Visit) -> Iterator[Check]:
     begun = visit.now()
     told = visit.device.answers("echo now=$(date +%s)").get("now", "")
     ended = visit.now()
-    if not told.isdigit():
+    if not told.isdecimal():
         yield Check("clock", "warn", "it tells no time", visit.there("date"))
         return
     off = max(begun - 1 - int(told), int(told) - ended, 0.0)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 __all__ = ["Holder", "Lease", "lease_script", "parse_holder", "release_script", "wipe_lease_script"]
 
+import contextlib
 import getpass
+import hashlib
 import os
 import platform
 import re
@@ -20,12 +22,20 @@ from dwsep_devices.transport import quoted
 
 
 def _owner() -> str:
-    """This process, so that another on this host can tell whether it still lives: user@host, its number, its start."""
+    """This process, so that another on this host can tell whether it still lives: user@host#kernel, number, start."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user without a name
         user = str(os.getuid())
-    return f"{_plain(user)}@{_plain(platform.node())}:{os.getpid()}:{_started(os.getpid())}"
+    return f"{_plain(user)}@{_plain(platform.node())}#{_kernel()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def _kernel() -> str:
+    """What numbers of processes belong to: many hosts, and containers of one host, have the same name."""
+    told = ""
+    with contextlib.suppress(OSError):
+        told = Path("/proc/sys/kernel/random/boot_id").read_text("ascii") + str(Path("/proc/self/ns/pid").readlink())
+    return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 
 def _plain(name: str) -> str:
@@ -74,7 +84,7 @@ class Holder:
         """Whether it was a process of this host and user that has ended without giving the lease back."""
         who, process, started = (*self.owner.split(":"), "", "")[:3]
         mine = _owner().partition(":")[0]
-        return who == mine and process.isdigit() and _started(int(process)) != started
+        return who == mine and process.isdecimal() and _started(int(process)) != started
 
 
 _NOW = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Asker", "push_file"]
 
 import contextlib
+import re
 import tempfile
 import threading
 from collections.abc import Callable
@@ -32,6 +33,8 @@ FOLLOW_TRIES = 1500
 
 MARGIN = 4_000_000
 """Bytes of free space that are left to the device."""
+
+NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Asker(Protocol):
@@ -195,7 +198,7 @@ def _hash_of(file: str) -> str:
 
 def _require_space(device: Asker, told: dict[str, str], needed: int, what: str) -> None:
     free = told.get("free", "")
-    if free.isdigit() and int(free) * 1024 < needed + MARGIN:
+    if NUMBER.fullmatch(free) and int(free) * 1024 < needed + MARGIN:
         raise DeviceFull(
             f"{device.name}: {what} needs {needed / 1e6:.1f} MB, the device has {int(free) * 1024 / 1e6:.1f} MB free; "
             "make room there, or remove what this tool keeps: edge-dwsep devices remove --keep"
@@ -204,6 +207,6 @@ def _require_space(device: Asker, told: dict[str, str], needed: int, what: str) 
 
 def _number(device: Asker, told: dict[str, str], key: str) -> int:
     value = told.get(key, "").strip()
-    if not value.isdigit():
+    if not NUMBER.fullmatch(value):
         raise ProtocolError(f"{device.name}: the device answered {value!r:.60} for {key}, a number was expected")
     return int(value)

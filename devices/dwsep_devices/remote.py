@@ -37,6 +37,9 @@ LEASE_SECONDS = 120.0
 """How long a lease outlasts the call that prolonged it; the next call of a measurement comes within seconds."""
 
 CLEAN_UP_SECONDS = 10.0
+CLOSE_SECONDS = 3.0
+"""How long closing waits for what was begun by :meth:`RemoteDevice.warm`, which may be taking the lease."""
+
 FETCH_SECONDS = 3600.0
 
 JOB_VARIABLE = "EDGE_DWSEP_JOB"
@@ -91,6 +94,9 @@ class RemoteDevice:
         self._facts: Facts | None = None
         self._commands: dict[str, list[str]] = {}
         self._lock = threading.RLock()
+        self._warming: threading.Thread | None = None
+        self._warm_error: DeviceError | ProtocolError | None = None
+        self._closing = False
 
     @property
     def description(self) -> Mapping[str, Any]:
@@ -101,6 +107,7 @@ class RemoteDevice:
     def root(self) -> str:
         """The folder that is ours, absolute; made when first asked for."""
         with self._lock:
+            self._raise_warm_error()
             if not self._root:
                 self._root = self.answers(_make_root(self.profile.root))["root"]
             return self._root
@@ -183,14 +190,25 @@ class RemoteDevice:
         return environment_facts(self, environment)
 
     def warm(self) -> None:
-        """Open the connection and take the lease meanwhile; what fails then fails again, and is told, when needed."""
+        """Open the connection and take the lease meanwhile; what fails then is told to the first who needs it."""
 
         def begin() -> None:
-            with contextlib.suppress(DeviceError, ProtocolError):
-                if self._wait:
-                    self.hold()
+            with self._lock:
+                try:
+                    if not self._closing:
+                        self.hold()
+                except (DeviceError, ProtocolError) as error:
+                    self._warm_error = error
 
-        threading.Thread(target=begin, daemon=True).start()
+        if self._wait and self._warming is None:
+            self._warming = threading.Thread(target=begin, daemon=True)
+            self._warming.start()
+
+    def _raise_warm_error(self) -> None:
+        """Tell why warming failed, once, instead of failing in the same way again after as long."""
+        error, self._warm_error = self._warm_error, None
+        if error is not None:
+            raise error
 
     def hold(self, seconds: float = 0.0) -> None:
         """Take or prolong the lease, and end what broken runs left on the device, if they may have.
@@ -203,6 +221,7 @@ class RemoteDevice:
             DeviceError: the device cannot be reached, or cannot keep a lease.
         """
         with self._lock:
+            self._raise_warm_error()
             if time.monotonic() + seconds < self._held_until and not self._left_running:
                 return
             length, dead, told = seconds + LEASE_SECONDS, "", False
@@ -229,6 +248,8 @@ class RemoteDevice:
                     dead = holder.token
                     continue
                 said = f"{self.name}: in use by {holder.owner}, for {holder.seconds} s more at most"
+                if self._closing:
+                    raise DeviceBusy(said)
                 if not self._wait:
                     raise DeviceBusy(f"{said}; leave out --no-wait to wait for it")
                 if not told:
@@ -299,17 +320,20 @@ class RemoteDevice:
 
         Raises:
             DeviceBusy: a measurement is running, and waiting is not wanted.
-            DeviceError: it cannot be reached.
+            DeviceError: it cannot be reached, or something cannot be removed.
         """
         self.hold()
-        self.ask(
-            f"{end_leftovers_script(self._lease)}\nrm -rf {quoted(self.root)}\n{wipe_lease_script(self._lease)}",
-            timeout=120,
-        )
+        clear = f"rm -rf {quoted(self.root)} || exit"
+        self.ask(f"{end_leftovers_script(self._lease)}\n{clear}\n{wipe_lease_script(self._lease)}", timeout=120)
         self._root, self._held_until, self._commands, self._left_running = "", 0.0, {}, True
 
     def close(self) -> None:
         """Give the lease back; the connection stays for a while, for the next command."""
+        if self._warming is not None:
+            self._closing = True
+            self._warming.join(CLOSE_SECONDS)
+            if not self._warming.is_alive():
+                self._warming, self._closing, self._warm_error = None, False, None
         if self._held_until:
             self._held_until, self._left_running = 0.0, True
             with contextlib.suppress(DeviceError, ProtocolError):

@@ -251,7 +251,7 @@ def remove(name: str, keep: bool, forget: bool, no_wait: bool) -> None:
         except DeviceError as error:
             if name not in BUILT_IN and not keep:
                 error.args = (
-                    f"{error}; nothing was removed; without contacting it: edge-dwsep devices remove {name} --forget",
+                    f"{error}; it stays in the list; without contacting it: edge-dwsep devices remove {name} --forget",
                 )
             raise
         click.echo(f"{name}: nothing of ours is left there")
