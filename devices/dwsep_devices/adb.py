@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dwsep_devices.adb_words import Attached, failure_of, listed, refusal_of, several
+from dwsep_devices.adb_words import Attached, failure_of, listed, of_adb, refusal_of, several
 from dwsep_devices.errors import DeviceError, HostLacks, PermanentDeviceError, TransientDeviceError
 from dwsep_devices.transport import run_marked
 from dwsep_runtime.spawn import Completed, run_process
@@ -108,7 +108,7 @@ class AdbTransport:
             self.name,
             lambda marked: self._command("shell", marked),
             script,
-            lambda completed: self._failure(completed.errors),
+            lambda completed: self._failure(of_adb(completed.errors)),
             stdin=stdin,
             timeout=timeout,
             on_line=on_line,

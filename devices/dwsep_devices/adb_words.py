@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Attached", "failure_of", "listed", "refusal_of", "several"]
+__all__ = ["Attached", "failure_of", "listed", "of_adb", "refusal_of", "several"]
 
 import re
 from collections.abc import Sequence
@@ -99,6 +99,15 @@ def failure_of(name: str, serial: str, said: Sequence[str]) -> DeviceError:
     return TransientDeviceError(f"{name}: adb failed: {last}")
 
 
+def of_adb(errors: Sequence[str]) -> list[str]:
+    """The lines of a command's standard error that are adb's own; the others are of what ran on the device.
+
+    >>> of_adb(["failed to open /sys/devices/system/cpu/possible: Permission denied", "error: closed"])
+    ['error: closed']
+    """
+    return [line for line in errors if re.match(r"adb: |error: |\* |- ", line)]
+
+
 def _state_in(text: str) -> str:
     """The state of the device, if that is what adb complains of."""
     found = re.search(
@@ -106,6 +115,8 @@ def _state_in(text: str) -> str:
     )
     if found:
         return found.group(1)
+    if "failed to authenticate to" in text:  # of a device on the network
+        return "unauthorized"
     return "no permissions" if re.search(r"no permissions|insufficient permissions", text) else ""
 
 

@@ -49,6 +49,9 @@ ERROR_LINES = 200
 MOST_OUTPUT = 1 << 30
 """Characters that a command may print; an hour's samples have some ten million."""
 
+LONGEST_ERROR = 1 << 16
+"""Characters kept of a line of standard error, about; of more, which nobody reads, the beginning."""
+
 PIPE_BYTES = 65536
 GRACE_SECONDS = 0.5
 """How long a process that was ended may take to say its last words."""
@@ -227,7 +230,7 @@ class _Exchange:
         for line in whole:
             self._take(name, "".join((*begun, line, "\n")).replace("\r\n", "\n"))
             begun.clear()
-        if rest:
+        if rest and (name == "output" or sum(map(len, begun)) < LONGEST_ERROR):
             begun.append(rest)
         if not chunk and begun:
             self._take(name, "".join(begun))

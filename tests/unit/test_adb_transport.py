@@ -17,7 +17,8 @@ connect) cat "$here/connects"; printf '%s\\tdevice\\n' "$2" > "$here/attached"; 
 disconnect) : > "$here/attached"; exit 0 ;;
 esac
 shift 2
-[ "$1" = shell ] && { [ -e "$here/dies" ] && { echo begun; exit "$(cat "$here/dies")"; }; eval "$2"; exit 0; }
+[ "$1" = shell ] && [ -e "$here/dies" ] && { echo begun; cat "$here/errors" >&2; exit "$(cat "$here/dies")"; }
+[ "$1" = shell ] && { eval "$2"; exit 0; }
 cat "$here/copies" >&2
 exit 1
 """
@@ -29,6 +30,7 @@ def adb(tmp_path, monkeypatch):
     program.write_text(STAND_IN)
     program.chmod(0o755)
     (tmp_path / "attached").touch()
+    (tmp_path / "errors").touch()
     monkeypatch.setenv("ADB", str(program))
     monkeypatch.delenv("ANDROID_SERIAL", raising=False)
     return tmp_path
@@ -96,6 +98,16 @@ def test_a_command_that_never_reported_its_end_is_lost_whatever_adb_answers(adb,
     attach(adb, R5="device")
     (adb / "dies").write_text(str(code))
     with pytest.raises(ConnectionLost, match=r"^pixel: the connection ended in the middle of a command"):
+        AdbTransport("pixel", "R5").shell("echo begun; sleep 1", timeout=5)
+
+
+@pytest.mark.parametrize("own", ["", "error: closed\n"])
+@pytest.mark.parametrize("code", [1, 255])
+def test_what_a_command_complained_of_says_nothing_of_a_connection_that_broke(adb, own, code):
+    attach(adb, R5="device")
+    (adb / "dies").write_text(str(code))
+    (adb / "errors").write_text(f"cpuinfo: failed to open /sys/devices: Permission denied\n{own}")
+    with pytest.raises(ConnectionLost, match=r"^pixel: the connection (ended in the middle|to R5 broke: closed)"):
         AdbTransport("pixel", "R5").shell("echo begun; sleep 1", timeout=5)
 
 

@@ -96,6 +96,7 @@ NO_KEY = ["error: device unauthorized.", "This adb server's $ADB_VENDOR_KEYS is 
         (["adb: device offline"], TransientDeviceError, "S is offline"),
         (NO_KEY, DeviceRefused, "authorized"),
         (["error: device still authorizing"], DeviceRefused, "authorized"),
+        (["failed to authenticate to 10.0.0.9:5555"], DeviceRefused, "S has not authorized this host"),
         (["error: device still connecting"], TransientDeviceError, "not ready yet"),
         (["error: insufficient permissions for device: missing udev rules?"], DeviceRefused, "udev"),
         (["adb: device 'S' not found"], TransientDeviceError, "S is gone: device 'S' not found"),
