@@ -30,12 +30,12 @@ NOT_EXECUTABLE = (126, 127)
 
 KEPT_LINES = 60
 
-NUMBER = r"([0-9][0-9.eE+-]*)"
+NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,2})?)"
 SUMMARY = re.compile(
     rf"Inference timings in us: Init: {NUMBER}, First inference: {NUMBER}, "
     rf"Warmup \(avg\): {NUMBER}, Inference \(avg\): {NUMBER}"
 )
-STATISTICS = re.compile(r"(?:^|\s)count=(\d+)\s+(.*)$")
+STATISTICS = re.compile(r"(?:^|\s)count=([0-9]{1,15})\s+(.*)$")
 NAMES = {"first": "first", "curr": "last", "min": "min", "max": "max", "avg": "mean", "std": "std"}
 LATER_NAMES = {"p5": "p5", "median": "median", "p95": "p95"}
 """Told since TensorFlow 2.17."""

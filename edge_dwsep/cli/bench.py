@@ -48,7 +48,9 @@ ONLY_OF_TIME = OF_RUNNERS | {
     *("scenario", "processes", "precision", "percentile", "max_warmup_seconds", "seconds", "starts", "interleave"),
     *("launches", "profile_ops", "batch", "pin", "governor", "cool_down", "priority", "memory_limit"),
 }
-"""Options that would be ignored in silence where instructions are counted; those of runners are heeded by these."""
+OF_ENGINES = frozenset({"engines", "engine_options"})
+"""Options that would be ignored in silence where instructions are counted; those of runners are heeded by these, and
+those of engines are not."""
 
 
 @click.command()
@@ -237,9 +239,11 @@ def _require_alone(cost: str | None, runner: str | None) -> None:
     if cost and runner:
         raise click.UsageError("--cost counts by the engines; leave out --runner")
     context = click.get_current_context()
-    for option in ONLY_OF_TIME - (frozenset() if cost else OF_RUNNERS):
-        if context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{option.replace('_', '-')} says nothing of {chosen}; leave it out")
+    ignored = ONLY_OF_TIME if cost else (ONLY_OF_TIME - OF_RUNNERS) | OF_ENGINES
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+        if given and parameter.name in ignored:
+            raise click.UsageError(f"{parameter.opts[0]} says nothing of {chosen}; leave it out")
 
 
 def _require_belonging(scenario: str) -> None:

@@ -74,6 +74,8 @@ def measure_and_show(
             from edge_dwsep.side_by_side import measure_side_by_side
 
             measure_side_by_side(devices, plan, what, results, wait_for_lease=wait, on_step=progress.step)
+    if output is not None:  # before anything is printed, for the reader may be gone
+        write_results(results, output)
     if as_json:
         import json
 
@@ -82,8 +84,6 @@ def measure_and_show(
         from edge_dwsep.table import console, print_results
 
         (show or print_results)(console(), results)
-    if output is not None:
-        write_results(results, output)
     failures = [run for run in results["runs"] if run["status"] != "ok"]
     for failure in failures:
         where = f" on {failure['device']}" if device is None else ""

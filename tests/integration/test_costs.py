@@ -46,6 +46,8 @@ def test_two_runs_count_the_same_instructions_whatever_the_host_does(
         (["--runner", "benchmark_model=absent"], "which is no file"),
         (["--runner", "other=MODEL"], "unknown runner 'other'"),
         (["--runner", "benchmark_model=MODEL", "--batch", "2"], "--batch says nothing of --runner"),
+        (["--runner", "benchmark_model=MODEL", "--engine", "litert"], "--engine says nothing of --runner"),
+        (["--runner", "benchmark_model=MODEL", "--engine-option", "xnnpack=off"], "--engine-option says nothing of"),
         (["--runner-argument", "--use_gpu=true"], "--runner-argument goes with --runner"),
         (["--cost", "instructions", "--runner", "benchmark_model=MODEL"], "leave out --runner"),
     ],

@@ -87,6 +87,13 @@ def test_what_is_not_the_whole_output_is_refused(lines):
         parse_benchmark_model(lines)
 
 
+@pytest.mark.parametrize("number", ["1.2.3", "7e", "1e999", "5-", "9" * 5000])
+def test_numbers_that_are_none_are_no_error_of_ours(number):
+    lines = LATER.replace("init=23.5625", f"init={number}").replace("first=", f"first={number} other=").splitlines()
+    told = parse_benchmark_model([*lines[:-1], f"count={'9' * 5000} curr=1", *lines])
+    assert told["runs"]["median"] == 42405
+
+
 @pytest.fixture
 def local():
     device = LocalDevice()
