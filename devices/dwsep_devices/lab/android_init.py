@@ -28,6 +28,7 @@ from dwsep_devices.lab.namespaces import (
     forbid_vsock,
     keep_mounts_private,
     mount,
+    mounted_below,
     raise_loopback,
     read_only,
 )
@@ -35,6 +36,9 @@ from dwsep_devices.lab.namespaces import (
 ADBD_PORT = 5555
 RESPAWN_SECONDS = 0.2
 START_SECONDS = 3.0
+
+SETTINGS = ("acpi", "asound", "bus", "driver", "fs", "irq", "mtrr", "scsi", "sys", "sysrq-trigger")
+"""Parts of /proc by which a kernel is set. Where this program is run by root, the machine's user is root to them."""
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
@@ -161,7 +165,14 @@ def _mount_all(config: dict[str, Any]) -> None:
     mount(config["vendor"], f"{root}/vendor", "", MS_BIND)
     read_only(f"{root}/vendor")
     mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV)
+    for name in SETTINGS:
+        path = f"{root}/proc/{name}"
+        if Path(path).exists():
+            mount(path, path, "", MS_BIND | MS_REC)
+            read_only(path)
     mount("/sys", f"{root}/sys", "", MS_BIND | MS_REC)
+    for path in mounted_below(f"{root}/sys"):
+        read_only(path)
     _mount_dev(f"{root}/dev")
     change_root(root)
 

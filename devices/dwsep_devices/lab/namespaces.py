@@ -20,6 +20,7 @@ __all__ = [
     "forbid_vsock",
     "keep_mounts_private",
     "mount",
+    "mounted_below",
     "raise_loopback",
     "read_only",
     "unshare",
@@ -29,6 +30,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import signal
 import socket
 import struct
@@ -45,8 +47,9 @@ AUDIT_ARCH_X86_64, SYS_SOCKET, AF_VSOCK = 0xC000003E, 41, 40
 REFUSED, ALLOWED = 0x00050000 | errno.EAFNOSUPPORT, 0x7FFF0000
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
-LOCKED = {os.ST_NOSUID: 2, os.ST_NODEV: 4, os.ST_NOEXEC: 8, os.ST_NOATIME: 1024, os.ST_NODIRATIME: 2048, 4096: 1 << 21}
-"""Flags of a mount that a user namespace must keep when it mounts it again, as statvfs and as mount call them."""
+LOCKED = {2: 2, 4: 4, 8: 8, 1024: 1024, 2048: 2048, 4096: 1 << 21}
+"""Flags of a mount that a user namespace must keep when it mounts it again, as statvfs and as mount call them: nosuid,
+nodev, noexec, noatime, nodiratime, relatime. Other systems than Linux have no names for all of them."""
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -96,6 +99,15 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
     """
     if LIBC.mount(source.encode(), target.encode(), kind.encode() or None, flags, options.encode() or None):
         raise Failed(f"{kind or source} could not be mounted at {target}: {os.strerror(ctypes.get_errno())}")
+
+
+def mounted_below(path: str) -> list[str]:
+    """Where something is mounted, at a path and below it (proc_pid_mountinfo(5))."""
+    fields = (line.split(b" ") for line in Path("/proc/self/mountinfo").read_bytes().splitlines())
+    places = [
+        os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda code: bytes([int(code[1], 8)]), field[4])) for field in fields
+    ]
+    return [place for place in dict.fromkeys(places) if place == path or place.startswith(f"{path}/")]
 
 
 def read_only(path: str) -> None:
