@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["cache_folder", "locked"]
+__all__ = ["cache_folder", "locked", "locked_if_free"]
 
 import contextlib
 import fcntl
@@ -29,7 +29,29 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with this process, however it ends; others wait for it."""
+    """Hold a lock that ends with this process, however it ends; others wait for it. Its holder may remove its file."""
+    while True:
+        with path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_at(file.fileno(), path):
+                continue  # its file was removed by the one who held it before
+            yield
+            return
+
+
+@contextlib.contextmanager
+def locked_if_free(path: Path) -> Iterator[bool]:
+    """Hold a lock if nobody else does; whether it is held."""
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield _is_at(file.fileno(), path)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    return False

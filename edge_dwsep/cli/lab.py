@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dwsep_runtime.errors import DwsepError
 from edge_dwsep.cli.lazy import LazyGroup
 from edge_dwsep.cli.options import json_option
 
@@ -86,13 +87,20 @@ def down(name: str | None, every: bool, as_json: bool) -> None:
     if (name is not None) == every:
         raise click.UsageError("give the name of a machine, or --all")
     chosen = list(machines.LABS.values()) if every else [machines.lab(name or "")]
-    ended = [machine.name for machine in chosen if machine.down()]
+    ended, failures = list[str](), list[DwsepError]()
+    for machine in chosen:
+        try:
+            ended += [machine.name] if machine.down() else []
+        except DwsepError as error:  # the others are ended all the same
+            failures.append(error)
     if as_json:
         click.echo(json.dumps({"ended": ended}))
     elif ended:
         click.echo(f"{', '.join(ended)} ended")
-    else:
+    elif not failures:
         click.echo("nothing was up" if every else f"{name} was not up")
+    if failures:
+        raise failures[0]
 
 
 @click.command()
@@ -130,4 +138,6 @@ def _command(connection: LabConnection) -> str:
     """The command that opens a shell on a machine."""
     if connection.ssh_options:
         return shlex.join(["ssh", *connection.ssh_options, connection.host])
-    return shlex.join(["adb", "-P", str(connection.adb_port), "-s", connection.serial, "shell"])
+    from dwsep_devices.adb import find_adb
+
+    return shlex.join([find_adb(), "-P", str(connection.adb_port), "-s", connection.serial, "shell"])

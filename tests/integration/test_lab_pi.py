@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -127,9 +128,11 @@ def test_what_it_was_built_of_is_recorded(built):
 
 
 def test_what_is_built_is_not_built_again(built):
+    told: list[str] = []
     begun = time.monotonic()
-    assert lab.lab("pi4").build() == built.manifest
+    assert lab.lab("pi4").build(on_step=told.append) == built.manifest
     assert time.monotonic() - begun < 2
+    assert told == []
 
 
 @pytest.mark.parametrize("cold", [False, True])
@@ -391,6 +394,7 @@ def test_adbd_for_arm64_runs_in_an_android_like_root(built, tmp_path):
         assert asked.returncode == 7
         assert asked.stdout.split() == ["2000", "aarch64", "arm64-v8a", "/bin/sh"], asked.stdout
         assert shell("touch /system/x").returncode != 0
+        assert shell("printf abc | sha256sum").stdout.split()[0] == hashlib.sha256(b"abc").hexdigest()
         (tmp_path / "sent").write_bytes(os.urandom(1_000_000))
         for arguments in (
             ("push", tmp_path / "sent", "/data/local/tmp/x"),

@@ -5,28 +5,43 @@ from __future__ import annotations
 import pytest
 
 from dwsep_devices.errors import PermanentDeviceError
-from dwsep_devices.lab.android_root import LOADER, moved_loader, own_loader
+from dwsep_devices.lab.android_root import LAYOUTS, Layout, properties, with_path
 
-ASKED = b"\x7fELF..../lib64/ld-linux-x86-64.so.2\0rest"
-SEARCHED = b"..\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0.."
-
-
-def test_a_program_asks_for_the_roots_own_loader():
-    made = own_loader(ASKED)
-    assert len(made) == len(ASKED)
-    assert LOADER.encode() + b"\0" in made
-    assert made.startswith(b"\x7fELF....")
-    assert made.endswith(b"\0rest")
+EACH = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=lambda layout: layout.name)
 
 
-def test_the_loader_looks_in_the_roots_own_folder():
-    made = moved_loader(SEARCHED)
-    assert len(made) == len(SEARCHED)
-    assert b"\0/apex/com.android.lib/\0" in made
-    assert b"x86_64-linux-gnu" not in made
+@EACH
+def test_a_program_asks_for_the_roots_own_loader(layout: Layout):
+    asked = f"\x7fELF....{layout.asked}\0rest".encode()
+    made = with_path(asked, layout.asked, layout.loader)
+    assert made == f"\x7fELF....{layout.loader}\0rest".encode()
+    assert len(made) == len(asked)
 
 
-@pytest.mark.parametrize("change", [own_loader, moved_loader])
-def test_another_program_is_refused(change):
-    with pytest.raises(PermanentDeviceError, match="lab-android"):
-        change(b"\x7fELF static")
+@EACH
+def test_the_loader_looks_in_the_roots_own_folder(layout: Layout):
+    searched = f"..\0{layout.searched}\0/usr{layout.searched}\0..".encode()
+    made = with_path(searched, layout.searched, layout.libraries)
+    assert len(made) == len(searched)
+    assert f"\0{layout.libraries}\0".encode() in made
+    assert layout.folder.encode() not in made
+
+
+@pytest.mark.parametrize(
+    ("program", "path", "other"),
+    [
+        (b"\x7fELF static", "/lib/ld.so", "/apex/ld.s"),
+        (b"/lib/ld.so.2\0", "/lib/ld.so", "/apex/ld.s"),
+        (b"/a\0", "/a", "/"),
+    ],
+    ids=["static", "longer path", "shorter place"],
+)
+def test_another_program_is_refused(program: bytes, path: str, other: str):
+    with pytest.raises(PermanentDeviceError, match="lab: a program of Debian's"):
+        with_path(program, path, other)
+
+
+def test_each_machine_says_what_it_is():
+    told = [properties(layout) for layout in LAYOUTS.values()]
+    assert [one["ro.product.cpu.abi"] for one in told] == ["x86_64", "arm64-v8a"]
+    assert [one["ro.product.name"] for one in told] == ["lab_android", "lab_android_arm64"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import lzma
 import os
 import platform
@@ -17,9 +18,13 @@ from pathlib import Path
 import pytest
 
 from dwsep_devices import lab
+from dwsep_devices.cache import locked, locked_if_free
 from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
 from dwsep_devices.lab import device_tree, guest, initrd, processes
-from dwsep_devices.lab.machine import forwarded
+from dwsep_devices.lab.access import write_access
+from dwsep_devices.lab.android import AndroidMachine
+from dwsep_devices.lab.image import Image
+from dwsep_devices.lab.machine import Guest, forwarded, snapshot_key
 from dwsep_devices.lab.pi import BOARDS, PiMachine
 from dwsep_devices.lab.qmp import connect
 
@@ -223,6 +228,167 @@ def test_a_state_of_another_version_is_no_machine(tmp_path, monkeypatch):
             found.connection()
     assert found.running() is None
     assert not found.folder.exists()
+
+
+@pytest.mark.parametrize("name", ['quo"te', "back\\slash", 'both\\"', "per%cent", "a b"])
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
+def test_ssh_reads_the_folder_of_a_machine_as_it_is_called(tmp_path, name):
+    image = Image(tmp_path / "image", "key")
+    image.folder.mkdir()
+    (image.folder / "client_key").write_text("secret")
+    (image.folder / "host_key.pub").write_text("ssh-ed25519 AAAA comment")
+    folder = tmp_path / name
+    folder.mkdir()
+    write_access(image, BOARDS["pi4"], Guest(folder, 1, 1, {22: 2222}))
+    command = ["ssh", "-F", folder / "ssh_config", "-G", "pi4"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert f"userknownhostsfile {folder}/known_hosts" in told
+    assert f"identityfile {str(folder).replace('%', '%%')}/client_key" in told  # shown as it is written
+
+
+def counting(folder: Path, *, name: str = "pi4-instructions-abc") -> subprocess.Popen[bytes]:
+    """A process that stands for the emulator of a machine that counts; its state was not written yet."""
+    (folder / name).mkdir(parents=True)
+    (folder / f"{name}.lock").touch()
+    environment = {**os.environ, processes.MARK: str(folder / name)}
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment)
+
+
+@pytest.mark.parametrize("end", ["status", "down"])
+def test_a_counting_machine_that_is_being_started_is_left_alone_and_ended_when_its_owner_was_killed(
+    tmp_path, monkeypatch, end
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    run = tmp_path / "edge-dwsep/lab/run"
+    emulator = counting(run)
+    try:
+        with locked(run / "pi4-instructions-abc.lock"):
+            getattr(lab.LABS["pi4"], end)()
+            assert emulator.poll() is None
+            assert (run / "pi4-instructions-abc.lock").exists()
+        getattr(lab.LABS["pi4"], end)()
+        assert processes.started_at(emulator.pid) is None
+        assert [path.name for path in run.iterdir() if path.name.startswith("pi4-instructions")] == []
+    finally:
+        emulator.kill()
+        emulator.wait()
+
+
+def test_who_waits_for_a_lock_whose_file_is_removed_takes_the_new_one(tmp_path):
+    path = tmp_path / "lock"
+    source = (
+        "import sys; from pathlib import Path; from dwsep_devices.cache import locked\n"
+        "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    with locked(path):
+        command = [sys.executable, "-c", source, path]
+        waiting = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        waits_for_lock(waiting.pid)
+        path.unlink()
+    try:
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline() == b"held\n"
+        with locked_if_free(path) as ours:
+            assert not ours
+    finally:
+        waiting.communicate()
+    with locked_if_free(path) as ours:
+        assert ours
+
+
+def waits_for_lock(pid: int) -> None:
+    until = time.monotonic() + 30
+    while not any(f" {pid} " in line for line in Path("/proc/locks").read_text().splitlines() if "->" in line):
+        assert time.monotonic() < until, "it does not wait"
+        time.sleep(0.01)
+
+
+def test_status_does_not_end_a_machine_that_another_program_starts_meanwhile(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = AndroidMachine()
+    found.folder.mkdir(parents=True)
+    environment = {**os.environ, processes.MARK: str(found.folder)}
+    machine = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment)
+    command = [sys.executable, "-c", "from dwsep_devices import lab; print(lab.LABS['android'].status().up)"]
+    try:
+        with found._alone():  # as it is by the program that starts it
+            asking = subprocess.Popen(command, stdout=subprocess.PIPE)
+            waits_for_lock(asking.pid)
+            state = {"pid": machine.pid, "start": processes.started_at(machine.pid), "port": 1, "adb_port": 1}
+            (found.folder / "state.json").write_text(json.dumps(state))
+        assert asking.communicate(timeout=30)[0] == b"True\n"
+        assert machine.poll() is None
+        (found.folder / "state.json").unlink()
+        assert not lab.LABS["android"].status().up
+        assert processes.started_at(machine.pid) is None
+        assert not found.folder.exists()
+    finally:
+        machine.kill()
+        machine.wait()
+
+
+def test_a_new_root_takes_the_place_of_those_that_no_machine_has(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def build_root(layout, packages, target, scratch):
+        del layout, packages
+        target.mkdir(parents=True)
+        scratch.mkdir()
+
+    monkeypatch.setattr("dwsep_devices.lab.android_root.build_root", build_root)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    roots = tmp_path / "edge-dwsep/lab/android"
+    for name in ("used", "old", "killed.part"):
+        (roots / name / "root").mkdir(parents=True)
+    config = tmp_path / "edge-dwsep/lab/run/other/config.json"
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps({"root": str(roots / "used/root")}))
+    told: list[str] = []
+    for refresh in (False, True):
+        asked: list[bool] = []
+
+        def root_packages(layout, *, refresh, on_fetch, asked=asked):
+            del layout, on_fetch
+            asked.append(refresh)
+            return []
+
+        monkeypatch.setattr("dwsep_devices.lab.android_root.root_packages", root_packages)
+        made = lab.LABS["android"].build(refresh=refresh, on_step=told.append)
+        assert (made["packages"], asked) == ([], [refresh])
+        assert {path.name for path in roots.iterdir() if path.is_dir()} == {"used", made["key"]}
+    assert told == ["making its root"]
+
+
+def test_a_snapshot_is_of_one_image_and_not_of_another_made_of_the_same(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/qemu-system-aarch64").write_text("#!/bin/sh\n")
+    (tmp_path / "bin/qemu-system-aarch64").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    keys = []
+    for host_key in ("one", "one", "other"):
+        (tmp_path / "host_key.pub").write_text(host_key)
+        keys.append(snapshot_key(Image(tmp_path, "same"), BOARDS["pi4"]))
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "edge-dwsep").write_text("a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in lab.LABS:
+        with pytest.raises(PermanentDeviceError, match=f"^lab-{name}: .*edge-dwsep.* cannot be used: Not a directory"):
+            lab.LABS[name].down()
+
+
+def test_the_lab_can_be_asked_where_the_system_is_not_linux(tmp_path):
+    source = (
+        "import os\n"
+        "for name in [name for name in dir(os) if name.startswith('ST_')]: delattr(os, name)\n"
+        "from dwsep_devices import lab; print([one.status().up for one in lab.LABS.values()])"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    told = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout == "[False, False, False, False]\n"
 
 
 def test_the_guest_has_each_package_once():

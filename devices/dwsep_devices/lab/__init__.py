@@ -99,7 +99,9 @@ class _Board(Lab):
         return self.machine().up(cold=cold, on_step=on_step)
 
     def down(self) -> bool:
-        return self.machine().down()
+        machine = self.machine()
+        machine.sweep_orphans()
+        return machine.down()
 
     def status(self) -> Status:
         machine = self.machine()
@@ -125,7 +127,9 @@ class _AndroidArm64(_Board):
         return AndroidArm64(ANDROID)
 
     def status(self) -> Status:
-        found = self.machine().running()
+        machine = self.machine()
+        machine.sweep_orphans()
+        found = machine.running()
         if found is None:
             return Status(self.name, self.title, up=False)
         address = f"adb -P {found.adb_port} -s 127.0.0.1:{found.guest.ports[5555]}"
@@ -143,15 +147,12 @@ class _Android(Lab):
     def build(self, *, refresh: bool = False, on_step: Callable[[str], None] = lambda step: None) -> dict[str, Any]:
         import json
 
-        del refresh  # its packages are looked for whenever it is built
-        on_step("fetching and unpacking packages")
-        folder = self.machine().build()
+        folder = self.machine().build(refresh=refresh, on_step=on_step)
         return {"schema_version": 1, "key": folder.name, "packages": json.loads((folder / "packages.json").read_text())}
 
     def up(self, *, cold: bool = False, on_step: Callable[[str], None] = lambda step: None) -> LabConnection:
         del cold  # it always boots
-        on_step("starting")
-        running = self.machine().up()
+        running = self.machine().up(on_step=on_step)
         return LabConnection(serial=running.serial, adb_port=running.adb_port)
 
     def down(self) -> bool:
@@ -159,10 +160,9 @@ class _Android(Lab):
 
     def status(self) -> Status:
         machine = self.machine()
+        machine.sweep()
         running = machine.running()
         if running is None:
-            if machine.folder.exists():
-                machine.down()
             return Status(self.name, self.title, up=False)
         address = f"adb -P {running.adb_port} -s {running.serial}"
         return Status(self.name, self.title, up=True, pid=running.pid, address=address)

@@ -39,7 +39,7 @@ def write_access(image: Image, board: Board, started: Guest) -> None:
     (folder / "client_key").chmod(0o600)
     key = " ".join((image.folder / "host_key.pub").read_text().split()[:2])
     (folder / "known_hosts").write_text(f"{board.name} {key}\n")
-    said = str(folder).replace("%", "%%").replace('"', '\\"')
+    said = str(folder).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
     text = SSH_CONFIG.format(name=board.name, port=started.ports[22], user=guest.USER, folder=said)
     (folder / "ssh_config").write_text(text)
 

@@ -19,8 +19,7 @@ import socket
 import stat
 import subprocess
 import sys
-import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +32,10 @@ from dwsep_devices.lab import android_host, android_root
 from dwsep_devices.lab.processes import MARK, end_marked, is_running
 from dwsep_runtime.spawn import run_process
 
+MACHINE = "x86_64"
+"""What of :data:`dwsep_devices.lab.android_root.LAYOUTS` runs here: the filter of system calls knows no other."""
+
+LAYOUT = android_root.LAYOUTS[MACHINE]
 UP_SECONDS = 30.0
 DOWN_SECONDS = 10.0
 NEEDS = (
@@ -83,8 +86,12 @@ class AndroidMachine:
         """What getprop reads on the machine, lines of ``NAME=VALUE``; may be changed while it is up."""
         return self.folder / "vendor" / "build.prop"
 
-    def build(self) -> Path:
+    def build(self, *, refresh: bool = False, on_step: Callable[[str], None] = lambda step: None) -> Path:
         """Make the root file system, unless it is there.
+
+        Args:
+            refresh: whether to look for newer packages.
+            on_step: called with what is done next, in words.
 
         Returns:
             Its folder.
@@ -93,50 +100,75 @@ class AndroidMachine:
             HostLacks: this host cannot make or run it.
             DeviceError: it could not be made.
         """
-        if sys.platform != "linux" or platform.machine() not in android_root.ABI:
+        if sys.platform != "linux" or platform.machine() != MACHINE:
             raise HostLacks(
-                f"lab-{self.name}: it runs on Linux on {', '.join(android_root.ABI)}; this is {sys.platform} on "
-                f"{platform.machine()}; elsewhere: edge-dwsep lab up android-arm64"
+                f"lab-{self.name}: it runs on Linux on {MACHINE}; this is {sys.platform} on {platform.machine()}; "
+                "elsewhere: edge-dwsep lab up android-arm64"
             )
-        packages = android_root.root_packages()
+        packages = android_root.root_packages(LAYOUT, refresh=refresh, on_fetch=lambda: on_step("fetching packages"))
         recipe = Path(android_root.__file__).read_bytes() + json.dumps(debian.manifest(packages)).encode()
-        built = cache_folder() / "lab" / "android" / hashlib.sha256(recipe).hexdigest()[:32]
-        if built.exists():
-            return built
-        part = built.with_name(f"{built.name}.{uuid.uuid4().hex}.part")
-        try:
-            android_root.build_root(packages, part / "root", part / "scratch")
-            shutil.rmtree(part / "scratch")
-            (part / "packages.json").write_text(json.dumps(debian.manifest(packages), indent=1))
-            with contextlib.suppress(FileExistsError):  # another process was as fast
-                part.rename(built)
-        except OSError as error:
-            raise PermanentDeviceError(
-                f"lab-{self.name}: its root could not be made in {part}: {error.strerror}"
-            ) from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        roots = cache_folder() / "lab" / "android"
+        built = roots / hashlib.sha256(recipe).hexdigest()[:32]
+        with self._storage():
+            if built.exists():
+                return built
+            roots.mkdir(parents=True, exist_ok=True)
+            with locked(roots / "lock"):
+                if not built.exists():
+                    on_step("making its root")
+                    self._make(built, packages)
         return built
 
-    def up(self, *, data_bytes: int = 0, properties: Mapping[str, str] | None = None) -> Running:
+    def _make(self, built: Path, packages: Sequence[debian.Package]) -> None:
+        """Make the root beside its place, and rename it; the caller holds the lock."""
+        for left in built.parent.glob("*.part"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        part = built.with_name(f"{built.name}.part")
+        try:
+            android_root.build_root(LAYOUT, packages, part / "root", part / "scratch")
+            shutil.rmtree(part / "scratch")
+            (part / "packages.json").write_text(json.dumps(debian.manifest(packages), indent=1))
+            part.rename(built)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        for other in built.parent.iterdir():
+            if other.is_dir() and other not in {built, *self._used()}:
+                shutil.rmtree(other.rename(part), ignore_errors=True)
+
+    def _used(self) -> Iterator[Path]:
+        """Roots of machines that are up."""
+        for config in self.folder.parent.glob("*/config.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                yield Path(json.loads(config.read_text())["root"]).parent
+
+    def up(
+        self,
+        *,
+        data_bytes: int = 0,
+        properties: Mapping[str, str] | None = None,
+        on_step: Callable[[str], None] = lambda step: None,
+    ) -> Running:
         """Start the machine, unless it is up.
 
         Args:
             data_bytes: size of a file system in memory for /data/local/tmp; 0 for the host's disk.
             properties: what getprop answers besides, or instead of, what it answers at first.
+            on_step: called with what is done next, in words.
 
         Raises:
             HostLacks: this host cannot run it.
             DeviceError: it could not be made or started.
         """
         adb = find_adb()
-        built = self.build()
+        built = self.build(on_step=on_step)
+        answered = {**android_root.properties(LAYOUT), **(properties or {})}
         with self._alone():
             running = self.running()
             if running is None:
                 end_marked(self.folder)  # whatever it lost its state to
                 self._remove()
-                running = self._started(adb, built, data_bytes, {**android_root.PROPERTIES, **(properties or {})})
+                on_step("starting")
+                running = self._started(adb, built, data_bytes, answered)
         return running
 
     def running(self) -> Running | None:
@@ -161,13 +193,27 @@ class AndroidMachine:
         """
         with self._alone():
             running = self.running()
-            end_marked(self.folder)
-            left = self.running()
-            if left is not None:
-                raise TransientDeviceError(f"lab-{self.name}: process {left.pid} does not end; try again")
-            self._end_other_server()
-            self._remove()
+            self._end()
         return running is not None
+
+    def sweep(self) -> None:
+        """Remove what a crash left of the machine, if it is not up; a start that is under way is waited for.
+
+        Raises:
+            TransientDeviceError: a process of it did not end.
+        """
+        if self.running() is None and self.folder.exists():
+            with self._alone():
+                if self.running() is None:
+                    self._end()
+
+    def _end(self) -> None:
+        end_marked(self.folder)
+        left = self.running()
+        if left is not None:
+            raise TransientDeviceError(f"lab-{self.name}: process {left.pid} does not end; try again")
+        self._end_other_server()
+        self._remove()
 
     def _end_other_server(self) -> None:
         """End the adb server that a client started in the place of the machine's, if that one was ended before."""
@@ -242,9 +288,23 @@ class AndroidMachine:
             raise HostLacks(f"lab-{self.name}: it did not start: {said[-1] if said else 'it gave no reason'}; {NEEDS}")
         return running
 
-    def _alone(self) -> contextlib.AbstractContextManager[None]:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        return locked(self.folder.with_name("android.lock"))
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The one process that starts or ends such a machine; what the cache folder refuses is told."""
+        with self._storage():
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with locked(self.folder.with_name("android.lock")):
+                yield
+
+    @contextlib.contextmanager
+    def _storage(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            where = error.filename or cache_folder()
+            raise PermanentDeviceError(
+                f"lab-{self.name}: {where} cannot be used: {error.strerror}; free it or set XDG_CACHE_HOME"
+            ) from error
 
     def _remove(self) -> None:
         """Remove the folder, and what jobs made unreadable in it."""

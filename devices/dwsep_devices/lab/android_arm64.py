@@ -16,7 +16,7 @@ from typing import Any
 from dwsep_devices.adb import AdbTransport, find_adb
 from dwsep_devices.errors import TransientDeviceError
 from dwsep_devices.lab import processes
-from dwsep_devices.lab.connection import LabConnection
+from dwsep_devices.lab.connection import OF_ANOTHER_SERVER, LabConnection
 from dwsep_devices.lab.image import Image
 from dwsep_devices.lab.machine import Guest
 from dwsep_devices.lab.pi import Machine, PiMachine
@@ -67,9 +67,7 @@ def serve(adb: str, port: int, folder: Path) -> None:
     Raises:
         TransientDeviceError: it does not start.
     """
-    environment = {
-        name: value for name, value in os.environ.items() if name not in {"ADB_TRACE", "ANDROID_ADB_SERVER_PORT"}
-    }
+    environment = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER_SERVER}
     environment |= {
         "HOME": str(folder),
         "ADB_LOCAL_TRANSPORT_MAX_PORT": "0",

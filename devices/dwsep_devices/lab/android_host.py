@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from dwsep_devices.lab.android_init import run_init
+from dwsep_devices.lab.connection import OF_ANOTHER_SERVER
 from dwsep_devices.lab.namespaces import (
     CLONE_NEWNS,
     CLONE_NEWUSER,
@@ -172,8 +173,8 @@ def _adb_server(config: dict[str, Any]) -> tuple[int, int]:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     environment = {**os.environ, **SERVER_ENVIRONMENT, "HOME": config["adb_home"]}
-    environment.pop("ANDROID_ADB_SERVER_PORT", None)
-    environment.pop("ADB_TRACE", None)
+    for name in OF_ANOTHER_SERVER:
+        environment.pop(name, None)
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(OSError):

@@ -7,11 +7,12 @@ where no other program looks for one.
 
 from __future__ import annotations
 
-__all__ = ["ABI", "PROPERTIES", "SUITE", "TOOLS", "build_root", "moved_loader", "own_loader", "root_packages"]
+__all__ = ["LAYOUTS", "SUITE", "TOOLS", "Layout", "build_root", "properties", "root_packages", "with_path"]
 
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from dwsep_devices import debian
 from dwsep_devices.errors import PermanentDeviceError
@@ -19,17 +20,64 @@ from dwsep_devices.errors import PermanentDeviceError
 SUITE = "trixie"
 """The first Debian with adbd."""
 
-ABI = {"x86_64": ("amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2")}
-"""Debian's architecture, its folder of libraries and its loader, by machine."""
+PACKAGES = ("adbd", "mksh", "toybox", "coreutils")
+"""A phone's toybox hashes by BoringSSL. Debian's, by plain C, takes ten times as long; coreutils' sha256sum is as fast
+as a phone's."""
 
-PACKAGES = ("adbd", "mksh", "toybox")
-HASHING = "coreutils"
-"""A phone's toybox hashes by BoringSSL. Debian's, by plain C, takes ten times as long; its sha256sum is as fast."""
 
-DEBIAN_FOLDER = "/lib/x86_64-linux-gnu/"
-FOLDER = "/apex/com.android.lib/"
-LOADER = f"{FOLDER}ld.so"
-"""Where the libraries of adbd and toybox lie: a path as long as Debian's, to take its place in the loader."""
+@dataclass(frozen=True)
+class Layout:
+    """What differs from one kind of machine to another.
+
+    Attributes:
+        name: of the lab machine.
+        abi: what Android calls its kind of programs.
+        architecture: what Debian calls it.
+        folder: of Debian's that has the libraries, below /lib and /usr/lib.
+        musl_folder: likewise, of programs that need no C library of the system.
+        asked: the loader that Debian's programs ask for.
+        libraries: folder of the libraries in the root; a path as long as Debian's, to take its place in the loader.
+        loader: in the root; a path as long as the one that is asked for.
+    """
+
+    name: str
+    abi: str
+    architecture: str
+    folder: str
+    musl_folder: str
+    asked: str
+    libraries: str
+    loader: str
+
+    @property
+    def searched(self) -> str:
+        """The folder in which Debian's loader looks for libraries."""
+        return f"/lib/{self.folder}/"
+
+
+LAYOUTS = {
+    "x86_64": Layout(
+        name="android",
+        abi="x86_64",
+        architecture="amd64",
+        folder="x86_64-linux-gnu",
+        musl_folder="x86_64-linux-musl",
+        asked="/lib64/ld-linux-x86-64.so.2",
+        libraries="/apex/com.android.lib/",
+        loader="/apex/com.android.lib/ld.so",
+    ),
+    "aarch64": Layout(
+        name="android-arm64",
+        abi="arm64-v8a",
+        architecture="arm64",
+        folder="aarch64-linux-gnu",
+        musl_folder="aarch64-linux-musl",
+        asked="/lib/ld-linux-aarch64.so.1",
+        libraries="/apex/com.android.libs/",
+        loader="/apex/com.android.ld/ld.so",
+    ),
+}
+"""By machine, as ``uname -m`` tells it."""
 
 NAMES_OF_TOOLS = (
     "[ base64 basename cal cat chgrp chmod chown chroot chrt cksum clear cmp comm cp cpio cut date df dirname dmesg "
@@ -43,25 +91,6 @@ NAMES_OF_TOOLS = (
 )
 TOOLS = frozenset(NAMES_OF_TOOLS.split())
 """Programs of Android 14's toybox, as far as Debian's has them: awk, dd, diff, expr and tr are missing."""
-
-PROPERTIES = {
-    "ro.product.manufacturer": "edge-dwsep",
-    "ro.product.model": "Android-like root",
-    "ro.product.name": "lab_android",
-    "ro.product.device": "lab_android",
-    "ro.product.cpu.abi": "x86_64",
-    "ro.product.cpu.abilist": "x86_64",
-    "ro.product.cpu.abilist32": "",
-    "ro.product.cpu.abilist64": "x86_64",
-    "ro.build.version.sdk": "34",
-    "ro.build.version.release": "14",
-    "ro.build.fingerprint": "edge-dwsep/lab_android:14",
-    "ro.hardware": "lab",
-    "ro.boot.qemu": "",
-    "ro.debuggable": "0",
-    "sys.boot_completed": "1",
-}
-"""What getprop answers at first; it reads /vendor/build.prop, which belongs to one running machine."""
 
 GETPROP = """#!/system/bin/sh
 # getprop [NAME [DEFAULT]]: of the lines NAME=VALUE in /vendor/build.prop
@@ -112,19 +141,46 @@ FOLDERS = ("apex/com.android.adbd/bin", "data/local/tmp", "dev", "proc", "sys", 
 LINKS = {"bin": "system/bin", "etc": "system/etc"}
 
 
-def root_packages() -> list[debian.Package]:
-    """The packages that a root is made of, fetched unless they are here.
+def properties(layout: Layout) -> dict[str, str]:
+    """What getprop answers at first; it reads /vendor/build.prop, which belongs to one running machine."""
+    product = f"lab_{layout.name.replace('-', '_')}"
+    return {
+        "ro.product.manufacturer": "edge-dwsep",
+        "ro.product.model": "Android-like root",
+        "ro.product.name": product,
+        "ro.product.device": product,
+        "ro.product.cpu.abi": layout.abi,
+        "ro.product.cpu.abilist": layout.abi,
+        "ro.product.cpu.abilist32": "",
+        "ro.product.cpu.abilist64": layout.abi,
+        "ro.build.version.sdk": "34",
+        "ro.build.version.release": "14",
+        "ro.build.fingerprint": f"edge-dwsep/{product}:14",
+        "ro.hardware": "lab",
+        "ro.boot.qemu": "",
+        "ro.debuggable": "0",
+        "sys.boot_completed": "1",
+    }
+
+
+def root_packages(
+    layout: Layout, *, refresh: bool = False, on_fetch: Callable[[], None] = lambda: None
+) -> list[debian.Package]:
+    """The packages that a root is made of; see :func:`dwsep_devices.debian.fetch`.
 
     Raises:
         DeviceError: they could not be fetched.
     """
-    return debian.fetch((*PACKAGES, HASHING), suite=SUITE, architecture=ABI["x86_64"][0], closure=True)
+    return debian.fetch(
+        PACKAGES, suite=SUITE, architecture=layout.architecture, closure=True, refresh=refresh, on_fetch=on_fetch
+    )
 
 
-def build_root(packages: Sequence[debian.Package], target: Path, scratch: Path) -> None:
+def build_root(layout: Layout, packages: Sequence[debian.Package], target: Path, scratch: Path) -> None:
     """Lay out a root; nothing is run to do so.
 
     Args:
+        layout: of the machine it is for.
         packages: what to make it of; see :func:`root_packages`.
         target: folder to make it in, which is not there yet.
         scratch: folder for what is unpacked on the way, which the caller removes.
@@ -132,66 +188,59 @@ def build_root(packages: Sequence[debian.Package], target: Path, scratch: Path) 
     Raises:
         PermanentDeviceError: a package is laid out in another way than those of Debian's this was written for.
     """
-    _, libraries, loader = ABI["x86_64"]
     scratch.mkdir(parents=True)
     for package in packages:
         debian.unpack(package, scratch)
-    for folder in FOLDERS:
-        (target / folder).mkdir(parents=True)
+    places = (layout.libraries, str(PurePosixPath(layout.loader).parent))
+    for folder in (*FOLDERS, *(place.strip("/") for place in places)):
+        (target / folder).mkdir(parents=True, exist_ok=True)
     for name, aim in LINKS.items():
         (target / name).symlink_to(aim)
     try:
-        _lay_libraries(scratch / "usr/lib" / libraries, target / FOLDER.lstrip("/"), loader)
-        _lay_program(scratch / "usr/lib/android-sdk/platform-tools/adbd", target / "apex/com.android.adbd/bin/adbd")
-        _lay_program(scratch / "usr/bin/toybox", target / "system/bin/toybox")
-        _lay_program(scratch / "usr/bin/sha256sum", target / "system/bin/sha256sum")
-        shutil.copyfile(scratch / "usr/lib/x86_64-linux-musl/bin/mksh", target / "system/bin/sh")
-    except OSError as error:
+        _lay_libraries(layout, scratch / "usr/lib" / layout.folder, target)
+        for source, name in (
+            ("lib/android-sdk/platform-tools/adbd", "apex/com.android.adbd/bin/adbd"),
+            ("bin/toybox", "system/bin/toybox"),
+            ("bin/sha256sum", "system/bin/sha256sum"),
+        ):
+            program = (scratch / "usr" / source).read_bytes()
+            _write_program(target / name, with_path(program, layout.asked, layout.loader))
+        _write_program(target / "system/bin/sh", (scratch / "usr/lib" / layout.musl_folder / "bin/mksh").read_bytes())
+    except FileNotFoundError as error:
         raise PermanentDeviceError(
-            f"lab-android: the packages of Debian {SUITE} lack {error.filename}; this version knows adbd 34.0.5, "
+            f"lab-{layout.name}: the packages of Debian {SUITE} lack {error.filename}; this version knows adbd 34.0.5, "
             "mksh 59c and toybox 0.8.9"
         ) from error
     for tool in TOOLS - {*SCRIPTS, "sha256sum"}:
         (target / "system/bin" / tool).symlink_to("toybox")
     for name, text in SCRIPTS.items():
-        (target / "system/bin" / name).write_text(text)
+        _write_program(target / "system/bin" / name, text.encode())
     (target / "system/etc/hosts").write_text("127.0.0.1 localhost\n")
-    for program in ("sh", "toybox", *SCRIPTS):
-        (target / "system/bin" / program).chmod(0o755)
+    told = "".join(f"{name}={value}\n" for name, value in properties(layout).items())
+    (target / "vendor/build.prop").write_text(told)
 
 
-def own_loader(program: bytes) -> bytes:
-    """A program that asks for the root's own loader instead of Debian's; the program interpreter is a string in it.
-
-    Raises:
-        PermanentDeviceError: it asks for another loader.
-    """
-    asked = b"/lib64/ld-linux-x86-64.so.2\0"
-    if program.count(asked) != 1:
-        raise PermanentDeviceError("lab-android: a program of Debian's does not ask for the loader it should")
-    return program.replace(asked, LOADER.encode().ljust(len(asked), b"\0"))
-
-
-def moved_loader(loader: bytes) -> bytes:
-    """A loader that looks for libraries in the root's own folder instead of Debian's.
+def with_path(program: bytes, path: str, other: str) -> bytes:
+    """A program with another path, as long, in the place of one.
 
     Raises:
-        PermanentDeviceError: it looks in other folders.
+        PermanentDeviceError: it does not have that path.
     """
-    if f"\0{DEBIAN_FOLDER}\0".encode() not in loader or len(FOLDER) != len(DEBIAN_FOLDER):
-        raise PermanentDeviceError("lab-android: Debian's loader does not look for libraries where it should")
-    return loader.replace(DEBIAN_FOLDER.encode(), FOLDER.encode())
+    if f"{path}\0".encode() not in program or len(path) != len(other):
+        raise PermanentDeviceError(f"lab: a program of Debian's does not look for {path}, as it should")
+    return program.replace(path.encode(), other.encode())
 
 
-def _lay_libraries(source: Path, target: Path, loader: str) -> None:
-    target.mkdir()
+def _lay_libraries(layout: Layout, source: Path, target: Path) -> None:
+    folder = target / layout.libraries.strip("/")
     for path in sorted([*source.glob("lib*.so*"), *(source / "android").glob("lib*.so*")]):
-        shutil.copyfile(path, target / path.name, follow_symlinks=False)
-    for name in ("ld.so", loader):
-        (target / name).write_bytes(moved_loader((source / loader).read_bytes()))
-        (target / name).chmod(0o755)
+        shutil.copyfile(path, folder / path.name, follow_symlinks=False)
+    name = PurePosixPath(layout.asked).name
+    moved = with_path((source / name).read_bytes(), layout.searched, layout.libraries)
+    for path in (target / layout.loader.lstrip("/"), folder / name):
+        _write_program(path, moved)
 
 
-def _lay_program(source: Path, target: Path) -> None:
-    target.write_bytes(own_loader(source.read_bytes()))
-    target.chmod(0o755)
+def _write_program(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o755)

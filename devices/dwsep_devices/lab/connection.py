@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["LabConnection"]
+__all__ = ["OF_ANOTHER_SERVER", "LabConnection"]
 
 from dataclasses import dataclass
+
+OF_ANOTHER_SERVER = ("ADB_SERVER_SOCKET", "ADB_TRACE", "ANDROID_ADB_SERVER_ADDRESS", "ANDROID_ADB_SERVER_PORT")
+"""Variables of the user's own adb server: a machine's would listen elsewhere than on loopback with them."""
 
 
 @dataclass(frozen=True)

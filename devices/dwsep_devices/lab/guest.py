@@ -88,6 +88,33 @@ stty raw -echo
 while read -r line; do eval "$line"; done
 """
 
+ANDROID = """\
+#!/bin/sh
+# An Android-like root over the machine's own, and adbd in it as Android's user shell; started again when it ends.
+root=/android data=/home/android
+mkdir -p "$data" && chown 2000:2000 "$data" && chmod 771 "$data"
+mount --bind "$root" "$root"
+mount -o remount,bind,ro "$root"
+mount --bind "$data" "$root/data/local/tmp"
+mount -t proc proc "$root/proc"
+mount --bind /sys "$root/sys"
+mount -t tmpfs -o nosuid,mode=755,size=64k dev "$root/dev"
+mkdir "$root/dev/pts"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=600 devpts "$root/dev/pts"
+for node in null:3 zero:5 full:7 random:8 urandom:9; do
+    mknod -m 666 "$root/dev/${node%:*}" c 1 "${node#*:}"
+done
+mknod -m 666 "$root/dev/tty" c 5 0
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
+for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%:*}" "$root/dev/${number#*:}"; done
+while :; do
+    env -i ADBD_PORT=5555 ANDROID_DATA=/data ANDROID_ROOT=/system HOME=/ PATH=/system/bin SHELL=/system/bin/sh \\
+        TMPDIR=/data/local/tmp /usr/sbin/chroot --userspec=2000:2000 --groups= "$root" /apex/com.android.adbd/bin/adbd
+    sleep 0.2
+done
+"""
+
 SSHD = """\
 Port 22
 AddressFamily inet
@@ -150,6 +177,7 @@ FILES: dict[str, tuple[int, str]] = {
     "etc/passwd": (0o644, USERS),
     "etc/shadow": (0o600, NO_PASSWORDS),
     "etc/ssh/sshd_config": (0o644, SSHD),
+    "usr/local/sbin/android": (0o755, ANDROID),
     "usr/local/sbin/console": (0o755, CONSOLE),
     "usr/sbin/init": (0o755, START),
 }

@@ -14,12 +14,13 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dwsep_devices import debian
 from dwsep_devices.debian import Package
 from dwsep_devices.errors import PermanentDeviceError
-from dwsep_devices.lab import android_arm64_root, android_root, guest, initrd
+from dwsep_devices.lab import android_root, guest, initrd
 from dwsep_runtime.spawn import run_process
 
 ARCHITECTURE = "arm64"
@@ -85,31 +86,33 @@ def build_image(images: Path, *, refresh: bool, on_step: Callable[[str], None]) 
         DeviceError: a package could not be fetched, or the image could not be made.
     """
     debian.require_programs(PROGRAMS, "to build an emulated machine")
-    on_step("fetching packages")
-    kernel = _kernel(refresh=refresh)
-    (busybox,) = debian.fetch(["busybox-static"], suite=guest.SUITE, architecture=ARCHITECTURE, refresh=refresh)
-    userland = debian.fetch(guest.PACKAGES, suite=guest.SUITE, architecture=ARCHITECTURE, refresh=refresh)
-    android = debian.fetch(
-        android_arm64_root.PACKAGES,
-        suite=android_arm64_root.SUITE,
-        architecture=ARCHITECTURE,
-        closure=True,
-        refresh=refresh,
-    )
+    told: list[str] = []
+
+    def on_fetch() -> None:
+        if not told:
+            told.append("fetching packages")
+            on_step(told[0])
+
+    kernel = _kernel(refresh=refresh, on_fetch=on_fetch)
+    ask = partial(debian.fetch, suite=guest.SUITE, architecture=ARCHITECTURE, refresh=refresh, on_fetch=on_fetch)
+    (busybox,) = ask(["busybox-static"])
+    userland = ask(guest.PACKAGES)
+    layout = android_root.LAYOUTS["aarch64"]
+    android = android_root.root_packages(layout, refresh=refresh, on_fetch=on_fetch)
     packages = debian.manifest([*kernel, busybox, *userland, *android])
     key = _key(packages)
     folder = images / key
     if (folder / "manifest.json").exists():
         return Image(folder, key)
     images.mkdir(parents=True, exist_ok=True)
-    for leftover in images.glob("part-*"):
+    for leftover in (*images.glob("part-*"), folder):
         shutil.rmtree(leftover, ignore_errors=True)
     part = images / f"part-{uuid.uuid4().hex}"
     part.mkdir(mode=0o700)
     try:
         on_step("unpacking packages")
         _unpack([*kernel, busybox], userland, part)
-        android_arm64_root.lay_root(android, part / "root/android", part / "android-packages")
+        android_root.build_root(layout, android, part / "root/android", part / "android-packages")
         on_step("compiling Python's library")
         _compile(part)
         on_step("making the disk")
@@ -130,19 +133,20 @@ def build_image(images: Path, *, refresh: bool, on_step: Callable[[str], None]) 
 
 def _key(packages: Sequence[dict[str, str]]) -> str:
     recipe = hashlib.sha256(json.dumps(packages).encode())
-    for module in (android_arm64_root, android_root, guest, initrd):
+    for module in (android_root, guest, initrd):
         recipe.update(Path(str(module.__file__)).read_bytes())
     recipe.update(Path(__file__).read_bytes())
     return recipe.hexdigest()[:24]
 
 
-def _kernel(*, refresh: bool) -> list[Package]:
+def _kernel(*, refresh: bool, on_fetch: Callable[[], None]) -> list[Package]:
     """The kernel that the suite's package of that name stands for."""
-    (stands_for,) = debian.fetch([KERNEL], suite=KERNEL_SUITE, architecture=ARCHITECTURE, refresh=refresh)
+    ask = partial(debian.fetch, suite=KERNEL_SUITE, architecture=ARCHITECTURE, on_fetch=on_fetch)
+    (stands_for,) = ask([KERNEL], refresh=refresh)
     lines: list[str] = []
     run_process(["dpkg-deb", "-f", str(stands_for.path), "Depends"], timeout=STEP_SECONDS, on_line=lines.append)
     name = "".join(lines).split(" ")[0].strip()
-    return debian.fetch([name], suite=KERNEL_SUITE, architecture=ARCHITECTURE)
+    return ask([name])
 
 
 def _unpack(boot: Sequence[Package], userland: Sequence[Package], part: Path) -> None:
@@ -199,8 +203,7 @@ def _configure(part: Path) -> None:
     root = part / "root"
     for name in guest.FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
-    files = {**guest.FILES, "usr/local/sbin/android": (0o755, android_arm64_root.START)}
-    for name, (mode, text) in files.items():
+    for name, (mode, text) in guest.FILES.items():
         (root / name).unlink(missing_ok=True)
         (root / name).write_text(text)
         (root / name).chmod(mode)

@@ -194,7 +194,8 @@ def snapshot_key(image: Image, board: Board) -> str:
         raise HostLacks(_without_qemu())
     known = Path(program).stat()
     parts = [image.key, repr(board), program, known.st_size, known.st_mtime_ns, COMMAND_LINE, MEMORY, WARM]
-    parts += [Path(__file__).read_text()]
+    parts += [(image.folder / "host_key.pub").read_text()]  # made anew with each image, and known to what is in memory
+    parts += [Path(str(file)).read_text() for file in (__file__, device_tree.__file__)]
     return f"{board.name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}"
 
 
@@ -249,7 +250,7 @@ def _device_tree(board: Board) -> bytes:
     """QEMU's own description of the machine, with the board's model in it."""
     with tempfile.TemporaryDirectory(prefix="edge-dwsep-") as folder:
         file = Path(folder, "board.dtb")
-        _run_qemu(board, f"virt,dumpdtb={file}")
+        _run_qemu(board, f"virt,dumpdtb={str(file).replace(',', ',,')}")
         return device_tree.with_model(file.read_bytes(), board.model)
 
 

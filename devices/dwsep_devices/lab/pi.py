@@ -5,12 +5,9 @@ from __future__ import annotations
 __all__ = ["BOARDS", "Machine", "PiMachine"]
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import platform
-import shutil
 import sys
 import time
 import uuid
@@ -19,24 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dwsep_devices.cache import cache_folder, locked
+from dwsep_devices.cache import locked, locked_if_free
 from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
-from dwsep_devices.lab import machine, processes
+from dwsep_devices.lab import machine, processes, snapshots
 from dwsep_devices.lab.access import run_by_ssh, write_access
 from dwsep_devices.lab.connection import LabConnection
-from dwsep_devices.lab.image import Image, build_image
+from dwsep_devices.lab.image import Image
 from dwsep_devices.lab.machine import Board, Guest, Snapshot
 
 MOST_CORES = 4
 """As many as the boards have; no more than the host has, of which each is emulated by one."""
 
-BUILD_LOCK = "build.lock"
-
-PREPARED = "+"
-"""In the name of a snapshot, between that of the one it goes on from and what was added."""
-
-MOST_PREPARED = 4
-"""Snapshots of that kind that are kept: each takes the memory and the disk of what was installed."""
 START_TRIES = 2
 
 
@@ -91,7 +81,7 @@ class PiMachine:
     @property
     def folder(self) -> Path:
         """Where the state of the running machine lies; gone once it is down."""
-        return _lab() / "run" / self.name
+        return snapshots.lab_folder() / "run" / self.name
 
     def build(self, *, refresh: bool = False, on_step: Callable[[str], None] = lambda step: None) -> dict[str, Any]:
         """Make what the machine starts from: its disk of Debian packages, and a snapshot; unless they are there.
@@ -109,7 +99,7 @@ class PiMachine:
         """
         _require_linux(self.name)
         with self._storage():
-            image, _ = self._built(refresh=refresh, on_step=on_step)
+            image, _ = snapshots.built(self.board, self._warm, refresh=refresh, on_step=on_step)
             manifest: dict[str, Any] = json.loads((image.folder / "manifest.json").read_text())
         return manifest
 
@@ -128,8 +118,8 @@ class PiMachine:
         self.sweep_orphans()
         with self._alone():
             if self._running() is None:
-                self._sweep()
-                image, snapshot = self._built(refresh=False, on_step=on_step, cold=cold)
+                snapshots.clear(self.folder)
+                image, snapshot = snapshots.built(self.board, self._warm, cold=cold, on_step=on_step)
                 on_step("starting")
                 self._start(image, snapshot, owner=None)
         return self.connection()
@@ -142,7 +132,7 @@ class PiMachine:
         """
         with self._alone():
             was_up = self._running() is not None
-            self._sweep()
+            snapshots.clear(self.folder)
         return was_up
 
     def running(self) -> Machine | None:
@@ -152,20 +142,18 @@ class PiMachine:
             with self._alone():  # a start that is under way is waited for
                 found = self._running()
                 if found is None:
-                    self._sweep()
+                    snapshots.clear(self.folder)
         return found
 
     def sweep_orphans(self) -> None:
         """End what killed programs left running beside the machine: machines that count, and those of a build."""
-        run = _lab() / "run"
-        for lock in run.glob(f"{self.name}-instructions-*.lock"):
+        for lock in _lock(self.name).parent.glob(f"{self.name}-instructions-*.lock"):
             orphan = PiMachine(self.board, lock.stem)
-            if orphan.running() is None:
-                lock.unlink(missing_ok=True)
-        for folder in run.glob("*.building/"):
-            with (_lab() / BUILD_LOCK).open("a") as file, contextlib.suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by a build that is under way
-                self._sweep(folder)
+            with locked_if_free(lock) as ours:  # held while such a machine is started
+                if ours and orphan._running() is None:
+                    snapshots.clear(orphan.folder)
+                    lock.unlink(missing_ok=True)
+        snapshots.end_killed_builds()
 
     def connection(self) -> LabConnection:
         """How to reach the machine.
@@ -219,9 +207,9 @@ class PiMachine:
         one = PiMachine(replace(self.board, name=kind, cores=1, counting=True), f"{kind}-{uuid.uuid4().hex[:12]}")
         self.sweep_orphans()
         with one._alone():
-            image, snapshot = one._built(refresh=False, on_step=on_step)
+            image, snapshot = snapshots.built(one.board, one._warm, on_step=on_step)
             if prepare is not None and snapshot is not None:
-                snapshot = one._prepared(image, snapshot, prepared, prepare, on_step)
+                snapshot = snapshots.prepared(image, one.board, snapshot, prepared, prepare, on_step)
             on_step("starting")
             one._start(image, snapshot, owner=(os.getpid(), processes.started_at(os.getpid()) or 0))
         try:
@@ -256,7 +244,7 @@ class PiMachine:
         try:
             yield
         except OSError as error:
-            where = error.filename or _lab()
+            where = error.filename or snapshots.lab_folder()
             raise PermanentDeviceError(
                 f"lab-{self.name}: {where} cannot be used: {error.strerror}; free it or set XDG_CACHE_HOME"
             ) from error
@@ -280,78 +268,6 @@ class PiMachine:
             return None
         return found if processes.is_running(pid, start) else None
 
-    def _sweep(self, folder: Path | None = None) -> None:
-        """End what is left of a machine that is not up, and remove its folder; the caller holds the lock."""
-        left = folder or self.folder
-        processes.end_marked(left)
-        shutil.rmtree(left, ignore_errors=True)
-
-    def _built(
-        self, *, refresh: bool, on_step: Callable[[str], None], cold: bool = False
-    ) -> tuple[Image, Snapshot | None]:
-        lab = _lab()
-        (lab / "snapshots").mkdir(parents=True, exist_ok=True)
-        with locked(lab / BUILD_LOCK):
-            image = build_image(lab / "images", refresh=refresh, on_step=on_step)
-            if cold:
-                return image, None
-            key = machine.snapshot_key(image, self.board)
-            taken = lab / "snapshots" / key
-            if not (taken / "state").exists():
-                self._take(image, key, on_step)
-            _remove_stale(lab, image, key, self.board)
-        return image, Snapshot(taken)
-
-    def _take(self, image: Image, key: str, on_step: Callable[[str], None]) -> None:
-        snapshots = _lab() / "snapshots"
-        for leftover in (*snapshots.glob("part-*"), snapshots / key):
-            shutil.rmtree(leftover, ignore_errors=True)
-        folder = _lab() / "run" / f"{self.board.name}.building"
-        self._sweep(folder)
-        try:
-            on_step("booting it once")
-            booted = machine.boot(image, self.board, folder, for_snapshot=True)
-            on_step("warming it for a snapshot")
-            write_access(image, self.board, booted)
-            self._warm(booted)
-            booted.as_root("sync")
-            machine.take_snapshot(booted, snapshots, key)
-        finally:
-            self._sweep(folder)
-
-    def _prepared(
-        self,
-        image: Image,
-        snapshot: Snapshot,
-        prepared: str,
-        prepare: Callable[[LabConnection], None],
-        on_step: Callable[[str], None],
-    ) -> Snapshot:
-        """A snapshot that goes on from another, with something brought onto the machine."""
-        name = f"{snapshot.folder.name}{PREPARED}{hashlib.sha256(prepared.encode()).hexdigest()[:24]}"
-        made = Snapshot(snapshot.folder.with_name(name))
-        with locked(_lab() / BUILD_LOCK):
-            if (made.folder / "state").exists():
-                os.utime(made.folder)
-                return made
-            folder = _lab() / "run" / f"{self.board.name}.building"
-            self._sweep(folder)
-            try:
-                on_step("preparing it once")
-                running = machine.resume(image, self.board, snapshot, folder, for_snapshot=True)
-                write_access(image, self.board, running)
-                prepare(LabConnection(ssh_options=("-F", str(folder / "ssh_config")), host=self.board.name))
-                running.as_root("sync")
-                shutil.rmtree(made.folder, ignore_errors=True)
-                machine.take_snapshot(running, made.folder.parent, name)
-            finally:
-                self._sweep(folder)
-            kept = sorted(made.folder.parent.glob(f"*{PREPARED}*"), key=lambda path: path.stat().st_mtime)
-            for old in kept[:-MOST_PREPARED]:
-                if not _in_use(_lab(), old):
-                    shutil.rmtree(old, ignore_errors=True)
-        return made
-
     def _start(self, image: Image, snapshot: Snapshot | None, owner: tuple[int, int] | None) -> None:
         """Start the machine; the caller holds the lock, and nothing of an earlier one is left."""
         for left in reversed(range(START_TRIES)):
@@ -363,25 +279,21 @@ class PiMachine:
                 access = self._give_access(image, started)
                 _write_state(started, {"owner": owner, "from_snapshot": snapshot is not None, **access})
             except TransientDeviceError:
-                self._sweep()
+                snapshots.clear(self.folder)
                 if not left:
                     raise
                 if snapshot is not None:  # damaged, perhaps; the next build takes another
-                    shutil.rmtree(snapshot.folder, ignore_errors=True)
+                    snapshots.discard(snapshot.folder)
                     snapshot = None
             except BaseException:
-                self._sweep()
+                snapshots.clear(self.folder)
                 raise
             else:
                 return
 
 
-def _lab() -> Path:
-    return cache_folder() / "lab"
-
-
 def _lock(name: str) -> Path:
-    return _lab() / "run" / f"{name}.lock"
+    return snapshots.lab_folder() / "run" / f"{name}.lock"
 
 
 def _write_state(started: Guest, more: Mapping[str, Any]) -> None:
@@ -389,21 +301,6 @@ def _write_state(started: Guest, more: Mapping[str, Any]) -> None:
     part = started.folder / "state.json.part"
     part.write_text(json.dumps(state))
     part.replace(started.folder / "state.json")
-
-
-def _remove_stale(lab: Path, image: Image, key: str, board: Board) -> None:
-    """Remove snapshots of the board and images that nothing starts from any more; running machines keep their files."""
-    for snapshot in (lab / "snapshots").glob(f"{board.name}-*"):
-        kind, _, _ = snapshot.name.rpartition("-")
-        if kind == board.name and snapshot.name.partition(PREPARED)[0] != key and not _in_use(lab, snapshot):
-            shutil.rmtree(snapshot, ignore_errors=True)
-    for other in (lab / "images").iterdir():
-        if other.name != image.key and not _in_use(lab, other):
-            shutil.rmtree(other, ignore_errors=True)
-
-
-def _in_use(lab: Path, folder: Path) -> bool:
-    return any(link.resolve().parent == folder for link in (lab / "run").glob("*/*") if link.is_symlink())
 
 
 def _require_linux(name: str) -> None:

@@ -32,7 +32,7 @@ def is_running(pid: int, start: int) -> bool:
 
 def marked(folder: Path) -> list[tuple[int, int]]:
     """The processes of a machine: number, and when it began."""
-    wanted = f"{MARK}={folder}".encode()
+    wanted = os.fsencode(f"{MARK}={folder}")
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
