@@ -49,7 +49,15 @@ class Asker(Protocol):
     def answers(self, script: str, *, timeout: float) -> dict[str, str]: ...  # noqa: D102
 
 
-def push_file(device: Asker, local: Path, remote: str, sha256: str, *, sleep: Callable[[float], None]) -> bool:
+def push_file(
+    device: Asker,
+    local: Path,
+    remote: str,
+    sha256: str,
+    *,
+    sleep: Callable[[float], None],
+    before_sending: Callable[[float], None] = lambda seconds: None,
+) -> bool:
     """Copy a file onto a device, unless a file of that content is there.
 
     Args:
@@ -58,6 +66,7 @@ def push_file(device: Asker, local: Path, remote: str, sha256: str, *, sleep: Ca
         remote: its path there; the folder is made.
         sha256: of the content.
         sleep: waits so many seconds between tries.
+        before_sending: told how many seconds it may take, where anything is to be sent.
 
     Returns:
         Whether anything was copied.
@@ -80,6 +89,7 @@ def push_file(device: Asker, local: Path, remote: str, sha256: str, *, sleep: Ca
         have = _number(device, told, "have")
         have = have if have <= size else 0
         _require_space(device, told, size - have, local.name)
+        before_sending((size - have) / SLOWEST)
         sent.append(size - have)
         hashed = _Hashing(device, remote, size) if size >= LARGE else None
         _send(device, local, f"{remote}.part", have, size)

@@ -123,6 +123,8 @@ class RemoteDevice:
     def ask(self, script: str, *, timeout: float = ASK_SECONDS, stdin: str = "", check: bool = True) -> str:
         """What a script prints that may be run again without harm; tried again when the connection fails.
 
+        A lease that is held is prolonged first for one that may take longer than it.
+
         Args:
             script: for the device's shell.
             timeout: seconds a try may take.
@@ -134,6 +136,8 @@ class RemoteDevice:
             PermanentDeviceError: the script failed, or the device cannot be reached.
             ProtocolError: it answered with more than a script can have to say.
         """
+        if self._held_until and timeout > LEASE_SECONDS:
+            self.hold(timeout)
 
         def once() -> str:
             lines: list[str] = []
@@ -290,7 +294,7 @@ class RemoteDevice:
     def push(self, local: Path, remote: str, sha256: str) -> bool:
         """Copy a file onto the device, unless its content is there; see the protocol."""
         self.hold()
-        return push_file(self, local, remote, sha256, sleep=self._sleep)
+        return push_file(self, local, remote, sha256, sleep=self._sleep, before_sending=self.hold)
 
     def pull(self, remote: str, local: Path) -> None:
         """Copy a file from the device; see the protocol."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from dwsep_devices.errors import ConnectionLost, DeviceBusy, PermanentDeviceErro
 from dwsep_devices.lease import Holder, Lease
 from dwsep_devices.remote import RemoteDevice
 from dwsep_runtime.errors import ProtocolError
+from dwsep_runtime.model_file import sha256_of
 from tests.shell_device import ShellTransport, shell_device
 
 
@@ -68,6 +71,31 @@ def test_what_failed_while_warming_up_is_told_at_once_and_tried_anew_after_that(
     with pytest.raises(ConnectionLost, match="no route to host"):
         device.hold()
     assert down.tries == 8
+
+
+def seconds_left(device):
+    _, end, *_ = Path(device.profile.lease, "lease").read_text().split()
+    return int(end) - float(Path("/proc/uptime").read_text().split()[0])
+
+
+def test_the_lease_outlasts_whatever_takes_long(tmp_path, monkeypatch):
+    device = shell_device(tmp_path)
+    device.ask("true", timeout=900)
+    assert not Path(device.profile.lease).exists()  # a question alone takes none
+    device.hold()
+    assert seconds_left(device) == pytest.approx(120, abs=5)
+    device.ask("true", timeout=900)
+    assert seconds_left(device) == pytest.approx(1020, abs=5)
+    other = RemoteDevice(ShellTransport("board"), replace(device.profile, lease=str(tmp_path / "other")))
+    monkeypatch.setattr("dwsep_devices.push.SLOWEST", 10)
+    file = tmp_path / "file"
+    file.write_bytes(bytes(5000))
+    digest = sha256_of(file)
+    assert other.push(file, f"{other.root}/file", digest)
+    assert seconds_left(other) == pytest.approx(620, abs=5)
+    other.close()
+    assert not other.push(file, f"{other.root}/file", digest)
+    assert seconds_left(other) == pytest.approx(120, abs=5)
 
 
 def test_wiping_that_leaves_something_is_an_error(tmp_path, monkeypatch):
