@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = ["MIRROR_VARIABLE", "Package", "fetch", "manifest", "require_programs", "unpack"]
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -35,6 +36,8 @@ UNPACK_SECONDS = 120.0
 
 KEYRINGS = ("debian-archive-keyring.pgp", "debian-archive-keyring.gpg")
 """Names under /usr/share/keyrings, the newer first; both are of the package debian-archive-keyring."""
+
+FULL = re.compile(re.escape(os.strerror(errno.ENOSPC)) + "|" + re.escape(os.strerror(errno.EDQUOT)))
 
 PROGRAMS = {"apt-get": "apt", "dpkg-deb": "dpkg"}
 
@@ -119,9 +122,9 @@ def fetch(
         The packages in the order of their names.
 
     Raises:
-        HostLacks: this host has no apt, or no source of Debian packages.
+        HostLacks: this host has no apt, no source of Debian packages, or not the key that they are signed with.
         TransientDeviceError: the mirror cannot be reached.
-        PermanentDeviceError: the suite has no such package, or the cache folder cannot be written.
+        PermanentDeviceError: the suite has no such package, or the cache folder cannot be written or is full.
     """
     for word in (suite, architecture, *packages):
         if not SAFE.fullmatch(word):
@@ -262,14 +265,12 @@ def _apt(root: Path) -> list[str]:
 
 def _update(root: Path, suite: str, mirror: Mirror) -> None:
     done = _run([*_apt(root), "-o", "APT::Update::Error-Mode=any", "update"])
-    if (
-        done.returncode
-        and not mirror.keyring
-        and any("not signed" in line or "NO_PUBKEY" in line for line in done.errors)
-    ):
+    _require_room(root, done)
+    if done.returncode and any("not signed" in line or "NO_PUBKEY" in line for line in done.errors):
+        keys = mirror.keyring or "the keys of apt"
         raise HostLacks(
-            f"local: Debian's signature of {mirror.address} cannot be checked here; install its key with: "
-            "apt-get install debian-archive-keyring"
+            f"local: Debian's signature of {mirror.address} cannot be checked with {keys}: {_last(done)}; get its "
+            "keys with: apt-get install debian-archive-keyring"
         )
     if done.returncode:
         raise TransientDeviceError(
@@ -298,6 +299,7 @@ def _download(root: Path, kind: str, names: Sequence[str]) -> list[dict[str, Any
         try:
             wanted = ["=".join(named(file)) for file in missing]
             done = _run([*_apt(root), "-o", "Acquire::Retries=3", "download", *wanted], cwd=part)
+            _require_room(root, done)
             if done.returncode:
                 raise TransientDeviceError(f"local: Debian packages could not be fetched: {_last(done)}; try again")
             for file in missing:
@@ -408,6 +410,11 @@ def _run(
     if done.timed_out:
         raise TransientDeviceError(f"local: {command[0]} took longer than {timeout:.0f} s; try again")
     return done
+
+
+def _require_room(root: Path, completed: Completed) -> None:
+    if completed.returncode and any(FULL.search(line) for line in completed.errors):
+        raise PermanentDeviceError(f"local: {root} cannot be used: its disk is full; free it or set XDG_CACHE_HOME")
 
 
 def _last(completed: Completed) -> str:

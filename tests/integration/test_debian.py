@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def test_an_unsigned_mirror_is_refused_whatever_the_hosts_apt_allows(monkeypatch
     monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv(debian.MIRROR_VARIABLE, f"file:{mirror}")
-    with pytest.raises(DeviceError, match="not signed"):
+    with pytest.raises(HostLacks, match=r"not signed.*: apt-get install debian-archive-keyring$"):
         debian.fetch(["toybox"], suite="trixie", architecture="arm64")
 
 
@@ -161,6 +162,18 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(DeviceError, match="cannot be used"):
         debian.fetch(["toybox"], suite="trixie", architecture="arm64")
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not installed")
+def test_a_full_disk_is_told_as_one(tmp_path):
+    script = 'mount -t tmpfs -o size=1m tmpfs "$XDG_CACHE_HOME" && exec "$@"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", FETCH]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    if "unshare" in ended.stderr or "mount:" in ended.stderr:
+        pytest.skip(ended.stderr)
+    assert f"PermanentDeviceError: local: {tmp_path}" in ended.stderr
+    assert "cannot be used: its disk is full; free it or set XDG_CACHE_HOME" in ended.stderr
 
 
 def test_the_system_stays_as_it_is():

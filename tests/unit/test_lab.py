@@ -380,6 +380,26 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
             lab.LABS[name].down()
 
 
+def test_down_all_ends_the_others_where_one_does_not_end(monkeypatch):
+    from click.testing import CliRunner
+
+    from edge_dwsep.cli.lab import down
+
+    class Machine:
+        def __init__(self, name, ends):
+            self.name, self.ends = name, ends
+
+        def down(self):
+            if not self.ends:
+                raise TransientDeviceError(f"{self.name} does not end")
+            return True
+
+    monkeypatch.setattr(lab, "LABS", {name: Machine(name, name != "b") for name in "abc"})
+    told = CliRunner().invoke(down, ["--all"])
+    assert told.output == "a, c ended\n"
+    assert str(told.exception) == "b does not end"
+
+
 def test_the_lab_can_be_asked_where_the_system_is_not_linux(tmp_path):
     source = (
         "import os\n"
