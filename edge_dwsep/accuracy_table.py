@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge_dwsep.per_class import class_name, largest_confusions
-from edge_dwsep.table import shown_devices
+from edge_dwsep.table import run_title, shown_devices
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,7 +107,7 @@ def print_classes(screen: Console, run: Mapping[str, Any]) -> None:
         ]
         for item in run["accuracy"]["per_class"]
     ]
-    screen.print(f"\n{run['variant']} on {run['engine']}", markup=False)
+    screen.print(f"\n{run_title(run)}", markup=False)
     _print(screen, ["class", "images", "correct", "recall [95 %]", "precision"], rows, left={0})
 
 
@@ -115,7 +115,7 @@ def print_confusion(screen: Console, run: Mapping[str, Any]) -> None:
     """Print which classes a run takes for which: the matrix of up to twelve classes, of more the largest entries."""
     accuracy = run["accuracy"]
     names = [item["name"] for item in accuracy["per_class"]]
-    screen.print(f"\n{run['variant']} on {run['engine']}", markup=False)
+    screen.print(f"\n{run_title(run)}", markup=False)
     if len(names) <= WHOLE_MATRIX:
         rows = [
             [f"{label} {name}" if name != str(label) else name, *(str(count) if count else "." for count in counts)]

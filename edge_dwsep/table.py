@@ -9,6 +9,7 @@ __all__ = [
     "print_results",
     "print_runs",
     "print_sustained",
+    "run_title",
     "shown_devices",
 ]
 
@@ -50,7 +51,7 @@ def print_results(screen: Console, results: Mapping[str, Any]) -> None:
         if run["sustained"]:
             print_sustained(screen, run)
         if run["operators"]:
-            print_operators(screen, f"{run['variant']} on {run['engine']}", run["operators"])
+            print_operators(screen, run_title(run), run["operators"])
 
 
 def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]], devices: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -82,8 +83,13 @@ def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]], devices: Sequ
     _print(screen, columns, runs)
     for run in runs:
         for note in _notes(run):
-            place = f", {run['device']}" if run.get("device") in named else ""
-            screen.print(Text(f"{run['variant']} on {run['engine']}{place}: {note}"))
+            screen.print(Text(f"{run_title(run)}: {note}"))
+
+
+def run_title(run: Mapping[str, Any]) -> str:
+    """What a run is called below a table: its variant and engine, and its device if that is not this machine."""
+    place = f", {run['device']}" if run.get("device", "local") != "local" else ""
+    return f"{run['variant']} on {run['engine']}{place}"
 
 
 def shown_devices(devices: Sequence[Mapping[str, Any]]) -> dict[Any, str]:
@@ -102,8 +108,8 @@ def print_comparisons(screen: Console, results: Mapping[str, Any]) -> None:
         bounds = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else " (too few launches for an interval)"
         screen.print(
             Text(
-                f"{run['variant']} on {run['engine']} takes {comparison['ratio']:.3f}{bounds} times as long as "
-                f"{baseline['variant']} on {baseline['engine']}: {comparison['verdict']}"
+                f"{run_title(run)} takes {comparison['ratio']:.3f}{bounds} times as long as "
+                f"{run_title(baseline)}: {comparison['verdict']}"
             )
         )
 
@@ -111,7 +117,7 @@ def print_comparisons(screen: Console, results: Mapping[str, Any]) -> None:
 def print_sustained(screen: Console, run: Mapping[str, Any]) -> None:
     """Print latency over time, at most twelve windows of it, and when throttling began."""
     windows, throttling = run["sustained"]["windows"], run["sustained"]["throttling"]
-    screen.print(Text(f"\n{run['variant']} on {run['engine']}, over time"))
+    screen.print(Text(f"\n{run_title(run)}, over time"))
     shown = windows[:: -(-len(windows) // 12)]
     columns: list[Column] = [
         ("from s", "right", True, lambda window: f"{window['begin_s']:.1f}"),

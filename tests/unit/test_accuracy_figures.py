@@ -43,8 +43,12 @@ def shown(print_it: Any, *values: Any) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
+HERE = [{"name": "local"}]
+
+
 def run(**more: Any) -> dict[str, Any]:
     return {
+        "device": "local",
         "variant": "tflite-w8a8",
         "engine": "litert",
         "file_bytes": 314_168,
@@ -143,26 +147,44 @@ def test_a_large_difference_of_golden_outputs_is_a_warning(difference: float | N
 def test_the_table_of_runs_leaves_out_what_no_run_has() -> None:
     agreement = {"top1": 0.986, "mcnemar": {"p": 0.85, "verdict": "no difference shown"}}
     runs = [run(variant="tflite-float32", is_reference=True), run(agreement=agreement)]
-    lines = shown(print_accuracy, {"runs": runs, "reference": {"name": "tflite-float32 on litert"}})
+    lines = shown(
+        print_accuracy,
+        {"devices": HERE, "runs": runs, "reference": {"name": "tflite-float32 on litert"}},
+    )
     assert lines == [
         "variant engine size top-1 [95 %] top-5 agrees with reference against reference",
         "tflite-float32 litert 314 kB 50.0 % [18.8, 81.2] 100.0 % reference",
         "tflite-w8a8 litert 314 kB 50.0 % [18.8, 81.2] 100.0 % 98.6 % no difference shown (p = 0.85)",
         "reference: tflite-float32 on litert",
     ]
-    assert shown(print_accuracy, {"runs": [run()], "reference": None})[0] == "variant engine size top-1 [95 %] top-5"
+    assert (
+        shown(print_accuracy, {"devices": HERE, "runs": [run()], "reference": None})[0]
+        == "variant engine size top-1 [95 %] top-5"
+    )
+
+
+def test_several_devices_are_named_and_emulated_ones_marked() -> None:
+    devices = [{"name": "local"}, {"name": "lab-pi4", "emulated": True}]
+    lines = shown(print_accuracy, {"devices": devices, "runs": [run(), run(device="lab-pi4")], "reference": None})
+    assert lines == [
+        "device variant engine size top-1 [95 %] top-5",
+        "local tflite-w8a8 litert 314 kB 50.0 % [18.8, 81.2] 100.0 %",
+        "lab-pi4 (emulated) tflite-w8a8 litert 314 kB 50.0 % [18.8, 81.2] 100.0 %",
+    ]
 
 
 def test_a_failed_run_says_why() -> None:
     failed = run(accuracy=None, status="failed", error="no memory")
-    assert shown(print_accuracy, {"runs": [failed]})[1] == "tflite-w8a8 litert 314 kB failed: no memory"
+    assert (
+        shown(print_accuracy, {"devices": HERE, "runs": [failed]})[1] == "tflite-w8a8 litert 314 kB failed: no memory"
+    )
 
 
 def test_outputs_compared_by_number_have_a_table_of_their_own() -> None:
     output = {"name": "boxes", "max_abs": 0.25, "max_relative": 0.025, "rms": 0.01, "rms_relative": 0.0004}
     outputs = [{**output, "cosine": 0.9999912, "within": 0.9987}, {**output, "cosine": None, "within": 1.0}]
     compared = run(accuracy=None, numeric_agreement={"tolerance": 0.01, "outputs": outputs})
-    lines = shown(print_accuracy, {"runs": [compared], "reference": {"name": "r"}})
+    lines = shown(print_accuracy, {"devices": HERE, "runs": [compared], "reference": {"name": "r"}})
     assert lines[3:] == [
         "variant engine output largest difference of range rms of range cosine within 1.0 %",
         "tflite-w8a8 litert boxes 0.25 2.5 % 0.01 0.04 % 0.999991 99.9 %",
