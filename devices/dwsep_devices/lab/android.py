@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import socket
@@ -38,6 +39,9 @@ MACHINE = "x86_64"
 LAYOUT = android_root.LAYOUTS[MACHINE]
 UP_SECONDS = 30.0
 DOWN_SECONDS = 10.0
+REFUSED = re.compile(r"was refused|were refused|could not be (?:mounted|changed|left)")
+"""What :mod:`dwsep_devices.lab.namespaces` says of what an administrator forbids."""
+
 NEEDS = (
     "it needs user namespaces: run as root, in a container with --privileged, or allow them with "
     "sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu) or kernel.unprivileged_userns_clone=1 (Debian)"
@@ -285,7 +289,10 @@ class AndroidMachine:
         running = self.running()
         if running is None:
             said = log.read_text(errors="replace").strip().splitlines()
-            raise HostLacks(f"lab-{self.name}: it did not start: {said[-1] if said else 'it gave no reason'}; {NEEDS}")
+            reason = f"lab-{self.name}: it did not start: {said[-1] if said else 'it gave no reason'}"
+            if REFUSED.search(reason):
+                raise HostLacks(f"{reason}; {NEEDS}")
+            raise TransientDeviceError(f"{reason}; try again")
         return running
 
     @contextlib.contextmanager
