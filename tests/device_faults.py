@@ -121,11 +121,24 @@ def sends_of(device: RemoteDevice) -> Iterator[list[int]]:
         sent.append(local.stat().st_size)
         send(local, remote, timeout=timeout)
 
-    device.transport.send = counted  # type: ignore[method-assign]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device.transport, "send", counted)
         yield sent
-    finally:
-        device.transport.send = send  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def fetches_of(device: RemoteDevice) -> Iterator[list[str]]:
+    """What is fetched meanwhile."""
+    fetched: list[str] = []
+    fetch = device.transport.fetch
+
+    def counted(remote: str, local: Path, *, timeout: float) -> None:
+        fetched.append(remote)
+        fetch(remote, local, timeout=timeout)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device.transport, "fetch", counted)
+        yield fetched
 
 
 def require_push_goes_on(
@@ -165,9 +178,9 @@ def require_pull_made_again(device: RemoteDevice, folder: Path, size: int, break
     local, digest = written(folder / "big", size)
     remote = f"{device.root}/blobs/{digest}"
     device.push(local, remote, digest)
-    with when_it_has(size // 10, size_of(folder / "back.part"), break_it) as broken:
+    with fetches_of(device) as fetched, when_it_has(size // 10, size_of(folder / "back.part"), break_it):
         device.pull(remote, folder / "back")
-    assert broken
+    assert fetched == [remote, remote]
     assert sha256((folder / "back").read_bytes()) == digest
     assert not (folder / "back.part").exists()
     device.ask(f"rm {remote}*")
@@ -175,7 +188,7 @@ def require_pull_made_again(device: RemoteDevice, folder: Path, size: int, break
 
 def require_run_begun_again(device: RemoteDevice, model: Path, break_it: Callable[[], None]) -> dict[str, Any]:
     """A run that breaks while it measures is begun again from nothing, and leaves no process; its result."""
-    run_job(device, model, "litert", QUICK, Setup(), timeout=120)
+    device.runtime_command_for("litert")  # made before
     phases: list[str] = []
 
     def on_event(event: dict[str, object]) -> None:
@@ -251,10 +264,10 @@ def require_full_disk_told(device: RemoteDevice, folder: Path) -> None:
         device.ask(f"head -c 13000000 /dev/zero > {filler}")  # after there was room
         send(local, remote, timeout=timeout)
 
-    device.transport.send = filled  # type: ignore[method-assign]
-    with pytest.raises(DeviceFull, match=rf"^{device.name}: "):
-        device.push(fits, f"{blobs}/{its}", its)
-    device.transport.send = send  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device.transport, "send", filled)
+        with pytest.raises(DeviceFull, match=rf"^{device.name}: "):
+            device.push(fits, f"{blobs}/{its}", its)
     assert its not in [Path(name).name for name in names_below(device, blobs)]
     device.ask(f"rm {filler}")
     assert device.push(fits, f"{blobs}/{its}", its)
