@@ -18,11 +18,11 @@ from dwsep_runtime.accuracy_scenarios import Accuracy, Agreement, KeptOutput, Pr
 from dwsep_runtime.arrays import decode_array, encode_array
 from dwsep_runtime.conditions import Conditions
 from dwsep_runtime.engines.protocol import EngineSettings, Tensor
-from dwsep_runtime.errors import EngineUnavailable, InvalidInput, ProtocolError, UnknownName
+from dwsep_runtime.errors import EngineUnavailable, InvalidInput, OutputTooLong, ProtocolError, UnknownName
 from dwsep_runtime.golden import Golden
 from dwsep_runtime.job import Job
 from dwsep_runtime.preprocessing import Preprocessing
-from dwsep_runtime.protocol import ResultReader, error_event
+from dwsep_runtime.protocol import LOG_LINES, MOST_NOISE, ResultReader, error_event
 from dwsep_runtime.run import _have_temporary_folder
 from dwsep_runtime.scenarios import (
     ColdStart,
@@ -169,7 +169,14 @@ def read(*given: str) -> ResultReader:
 def test_a_complete_run_delivers_its_result_and_keeps_other_lines_as_log() -> None:
     reader = read("Loading delegate...", *lines(RESULT, END))
     assert reader.result()["value"] == 7
-    assert reader.log == ["Loading delegate..."]
+    assert list(reader.log) == ["Loading delegate..."]
+
+
+def test_the_last_lines_of_a_log_are_kept_and_one_without_end_is_given_up() -> None:
+    reader = read(*(f"line {number}\n" for number in range(MOST_NOISE)))
+    assert list(reader.log) == [f"line {number}" for number in range(MOST_NOISE - LOG_LINES, MOST_NOISE)]
+    with pytest.raises(OutputTooLong, match="100,000 lines that are no part of its result, the last of them 'more'"):
+        reader.feed("more\n")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +187,7 @@ def test_a_complete_run_delivers_its_result_and_keeps_other_lines_as_log() -> No
 def test_lines_that_look_like_events_are_kept_as_log(odd: str) -> None:
     reader = read(odd, *lines(RESULT, END))
     assert reader.result()["value"] == 7
-    assert reader.log == [odd]
+    assert list(reader.log) == [odd]
 
 
 @pytest.mark.parametrize(
