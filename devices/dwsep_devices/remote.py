@@ -230,7 +230,9 @@ class RemoteDevice:
                 return
             length, dead, told = seconds + LEASE_SECONDS, "", False
             while True:
-                script = f"{_make_root(self.profile.root)}\n{lease_script(self._lease, length, instead_of=dead)}"
+                script = (
+                    f"{_make_root(self.profile.root)} || exit\n{lease_script(self._lease, length, instead_of=dead)}"
+                )
                 if self._left_running:
                     mine = f'[ -f "$d/lease" ] && grep -q {self._lease.token} "$d/lease"'
                     script += f"{mine} && {{ {end_leftovers_script(self._lease)}\n}}; true"

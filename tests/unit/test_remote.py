@@ -98,6 +98,15 @@ def test_the_lease_outlasts_whatever_takes_long(tmp_path, monkeypatch):
     assert seconds_left(other) == pytest.approx(120, abs=5)
 
 
+def test_a_folder_that_cannot_be_made_is_told_and_no_lease_is_taken(tmp_path):
+    free = shell_device(tmp_path)
+    (tmp_path / "file").touch()
+    device = RemoteDevice(ShellTransport("board"), replace(free.profile, root=str(tmp_path / "file" / "edge-dwsep")))
+    with pytest.raises(PermanentDeviceError, match="Not a directory"):
+        device.hold()
+    free.hold()
+
+
 def test_wiping_that_leaves_something_is_an_error(tmp_path, monkeypatch):
     device = shell_device(tmp_path)
     device.hold()
