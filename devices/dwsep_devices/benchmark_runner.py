@@ -16,7 +16,7 @@ from typing import Any
 from dwsep_devices.blobs import push_blob
 from dwsep_devices.device import Device
 from dwsep_devices.errors import DeviceUnsuitable, PermanentDeviceError
-from dwsep_runtime.errors import EngineCrashed, EngineError, ProtocolError, TimedOut
+from dwsep_runtime.errors import EngineCrashed, EngineError, OutputTooLong, ProtocolError, TimedOut
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.spawn import Completed
 
@@ -29,6 +29,8 @@ NOT_EXECUTABLE = (126, 127)
 """Exit codes of a shell that could not start a program (POSIX.1-2017, "Exit Status for Commands")."""
 
 KEPT_LINES = 60
+MOST_OUTPUT = 1 << 24
+"""Characters that the tool may print; with a profile of every operator it prints some hundred thousand."""
 
 NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,2})?)"
 SUMMARY = re.compile(
@@ -98,11 +100,20 @@ def run_benchmark_model(
         *arguments,
     ]
     lines: list[str] = []
+    printed = 0
+
+    def take(line: str) -> None:
+        nonlocal printed
+        printed += len(line)
+        if printed > MOST_OUTPUT:
+            raise OutputTooLong(f"{binary.name} printed more than {MOST_OUTPUT:,} characters and was ended")
+        lines.append(line.rstrip("\r\n"))
+
     completed = device.run(
         ["sh", "-c", START, "sh", there, f"--graph={its_model}", *asked],
         timeout=timeout,
         environment=device.runtime_environment,
-        on_line=lambda line: lines.append(line.rstrip("\r\n")),
+        on_line=take,
     )
     log = [*lines, *completed.errors]
     _require_done(device, binary, model, completed, log)

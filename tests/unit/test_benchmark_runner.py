@@ -7,7 +7,7 @@ import pytest
 from dwsep_devices.benchmark_runner import parse_benchmark_model, run_benchmark_model
 from dwsep_devices.errors import DeviceUnsuitable, PermanentDeviceError
 from dwsep_devices.local import LocalDevice
-from dwsep_runtime.errors import EngineCrashed, EngineError, ProtocolError, TimedOut
+from dwsep_runtime.errors import EngineCrashed, EngineError, OutputTooLong, ProtocolError, TimedOut
 
 GPU = """\
 STARTING!
@@ -131,12 +131,13 @@ def test_the_tool_is_run_with_the_model_and_its_arguments(local, tmp_path, model
         ("kill -SEGV $$", EngineCrashed, "signal 11"),
         ("sleep 10", TimedOut, "did not finish a model.tflite in time"),
         ("echo done", ProtocolError, "its last line is 'done'"),
+        ("yes", OutputTooLong, "benchmark_model printed more than 16,777,216 characters and was ended"),
         ("exit 127", DeviceUnsuitable, "local: benchmark_model does not run there"),
     ],
 )
 def test_each_way_to_fail_has_its_own_error(local, tmp_path, model, script, error, words):
     with pytest.raises(error, match=words):
-        run_benchmark_model(local, tool(tmp_path, script), model, threads=1, timeout=1)
+        run_benchmark_model(local, tool(tmp_path, script), model, threads=1, timeout=30 if script == "yes" else 1)
 
 
 def test_a_tool_that_is_no_file_is_refused(local, tmp_path, model):
