@@ -8,7 +8,7 @@ DwsepError
         ├── DeviceRefused           the device does not let this host in: host key, login, authorization
         ├── DeviceUnsuitable        it cannot run the runtime or the engine that was asked for
         ├── DeviceFull              it has too little free space
-        ├── DeviceBusy              another measurement has it, and waiting was not wanted or took too long
+        ├── DeviceBusy              another measurement has it, and waiting was not wanted
         └── HostLacks               this host lacks a program or a package that is needed to reach or make a device
 """
 
@@ -58,7 +58,7 @@ class DeviceFull(PermanentDeviceError):
 
 
 class DeviceBusy(PermanentDeviceError):
-    """Another measurement has the device, and waiting for it was not wanted or took too long."""
+    """Another measurement has the device, and waiting for it was not wanted."""
 
 
 class HostLacks(PermanentDeviceError):
