@@ -15,6 +15,7 @@ import pytest
 
 from dwsep_devices import Setup, run_job
 from dwsep_devices.errors import DeviceBusy, DeviceFull
+from dwsep_devices.push import PIECE
 from dwsep_devices.remote import RemoteDevice
 from dwsep_devices.transport import quoted
 from dwsep_runtime.errors import OutputTooLong
@@ -158,15 +159,20 @@ def require_push_goes_on(
         size: of the file.
         grown: gives what tells how many bytes a path on the device has.
         break_it: breaks the connection.
-        kept: whether what arrived is kept; else all of it is sent again.
+        kept: whether what arrived is kept; else all of it is sent again, in pieces that are.
     """
     local, digest = written(folder / "big", size)
     remote = f"{device.root}/blobs/{digest}"
     with sends_of(device) as sent, when_it_has(size // 8, grown(f"{remote}.part"), break_it) as broken:
         assert device.push(local, remote, digest)
     assert broken
-    assert len(sent) == 2
-    assert sent[1] <= size - broken[0] if kept else sent[1] == size
+    assert sent[0] == size
+    if kept:
+        assert len(sent) == 2
+        assert sent[1] <= size - broken[0]
+    else:
+        assert sum(sent[1:]) == size
+        assert max(sent[1:]) == PIECE
     assert hash_on(device, remote) == digest
     assert not [name for name in names_below(device, f"{device.root}/blobs") if digest in name and ".part" in name]
     assert soon(lambda: not processes_about(device, digest))

@@ -31,6 +31,9 @@ LARGE = 4_000_000
 FOLLOW_TRIES = 1500
 """Looks at a part that does not grow, fifty a second, before it is given up."""
 
+PIECE = 8_000_000
+"""Bytes that are sent at once when a break would lose all that was sent: a fifth of a second by USB 2."""
+
 MARGIN = 4_000_000
 """Bytes of free space that are left to the device."""
 
@@ -81,8 +84,10 @@ def push_file(
         raise PermanentDeviceError(f"{device.name}: {local} cannot be read: {error.strerror}") from error
     patience = LEAST_SECONDS + size / HASH_RATE
     sent: list[int] = []
+    piece = max(size, 1)
 
     def once() -> None:
+        nonlocal piece
         told = device.answers(_look(remote, sha256), timeout=patience)
         if told["is"] == "same":
             return
@@ -90,9 +95,11 @@ def push_file(
         have = have if have <= size else 0
         _require_space(device, told, size - have, local.name)
         before_sending((size - have) / SLOWEST)
+        if sent and not have:  # adbd removes what came before its client went; let it keep pieces
+            piece = PIECE
         sent.append(size - have)
         hashed = _Hashing(device, remote, size) if size >= LARGE else None
-        _send(device, local, f"{remote}.part", have, size)
+        _send(device, local, f"{remote}.part", have, size, piece=piece)
         _confirm(device, local, remote, sha256, patience, hashed.result() if hashed else "")
 
     try:
@@ -148,23 +155,28 @@ def _confirm(device: Asker, local: Path, remote: str, sha256: str, patience: flo
     raise TransientDeviceError(f"{device.name}: {local.name} arrived damaged")
 
 
-def _send(device: Asker, local: Path, part: str, have: int, size: int) -> None:
-    """Send what is missing of a file; a part that stands from an earlier try is added to."""
+def _send(device: Asker, local: Path, part: str, have: int, size: int, *, piece: int) -> None:
+    """Send what is missing of a file, in pieces that each stay there; a part that stands is added to."""
     if have == size and size:
         return
-    timeout = LEAST_SECONDS + (size - have) / SLOWEST
-    if not have:
-        device.transport.send(local, part, timeout=timeout)
+    if not have and piece >= size:
+        device.transport.send(local, part, timeout=LEAST_SECONDS + size / SLOWEST)
         return
-    with tempfile.NamedTemporaryFile(prefix="edge-dwsep-rest-") as rest, local.open("rb") as whole:
-        whole.seek(have)
-        while chunk := whole.read(1 << 20):
-            rest.write(chunk)
-        rest.flush()
-        try:
-            device.transport.send(Path(rest.name), f"{part}.rest", timeout=timeout)
-        finally:
-            _join(device, part, timeout)
+    with local.open("rb") as whole:
+        for begin in range(have, size, piece):
+            whole.seek(begin)
+            with tempfile.NamedTemporaryFile(prefix="edge-dwsep-rest-") as rest:
+                rest.write(whole.read(min(piece, size - begin)))
+                rest.flush()
+                _append(device, Path(rest.name), part)
+
+
+def _append(device: Asker, rest: Path, part: str) -> None:
+    timeout = LEAST_SECONDS + rest.stat().st_size / SLOWEST
+    try:
+        device.transport.send(rest, f"{part}.rest", timeout=timeout)
+    finally:
+        _join(device, part, timeout)
 
 
 def _join(device: Asker, part: str, timeout: float) -> None:

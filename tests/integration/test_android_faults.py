@@ -18,10 +18,12 @@ from dwsep_devices.errors import HostLacks, TransientDeviceError
 from dwsep_devices.lab.android import AndroidMachine, Running
 from dwsep_devices.profile import load_profile
 from dwsep_devices.provision import provision
+from dwsep_devices.push import PIECE
 from dwsep_devices.remote import RemoteDevice
 from tests.android_fixtures import DATA, android_machine, android_running, settled
 from tests.device_faults import (
     HOSTILE,
+    hash_on,
     job_processes,
     names_below,
     require_damaged_sent_again,
@@ -34,7 +36,9 @@ from tests.device_faults import (
     require_push_goes_on,
     require_run_begun_again,
     require_second_waits,
+    sends_of,
     size_of,
+    when_it_has,
     written,
 )
 from tests.integration.test_adb import killed_adbd
@@ -129,6 +133,29 @@ def test_a_push_is_made_again_when_the_adb_server_is_killed(phone, android_machi
 
     # adbd removes what it has of a file whose sender is gone
     require_push_goes_on(phone, tmp_path, 150_000_000, seen_here(android_machine), break_it, kept=False)
+
+
+def test_a_push_that_breaks_again_keeps_the_pieces_that_arrived(phone, android_machine, android_running, tmp_path):
+    size = 60_000_000
+    local, digest = written(tmp_path / "big", size)
+    remote = f"{phone.root}/blobs/{digest}"
+    grown = seen_here(android_machine)(f"{remote}.part")
+    with sends_of(phone) as sent, when_it_has(size // 8, grown, lambda: end_server(android_running)) as first:
+        second: list[int] = []
+
+        def again() -> int:
+            if first and not second and len(sent) > 4:
+                second.append(grown())
+                end_server(android_running)
+            return len(second)
+
+        with when_it_has(1, again, lambda: None):
+            assert phone.push(local, remote, digest)
+    assert first
+    assert second[0] >= PIECE
+    assert sum(sent[1:]) <= size + PIECE
+    assert hash_on(phone, remote) == digest
+    phone.ask(f"rm {remote}*")
 
 
 def test_a_pull_is_made_again_when_adbd_is_killed(phone, android_machine, tmp_path):
