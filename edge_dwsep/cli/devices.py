@@ -271,7 +271,7 @@ def start(kind: str, avd: str, name: str | None, as_json: bool) -> None:
     KIND is android-emulator. The figures of an emulator are marked so, and never ranked with those of hardware.
     """
     from dwsep_devices.inventory import KnownDevice, add_device, device_names, load_device, require_device_name
-    from dwsep_runtime.errors import InvalidInput, UnknownName
+    from dwsep_runtime.errors import DwsepError, InvalidInput, UnknownName
 
     if kind != EMULATOR:
         raise UnknownName("kind to start", kind, [EMULATOR])
@@ -284,14 +284,19 @@ def start(kind: str, avd: str, name: str | None, as_json: bool) -> None:
     from dwsep_devices.remote import RemoteDevice
 
     serial = start_emulator(avd, on_step=_say)
-    with contextlib.closing(RemoteDevice(AdbTransport(name, serial), load_profile(f"{EMULATOR}-arm64"))) as device:
-        machine = "x86_64" if device.facts().machine == "x86_64" else "arm64"
+    end = f"adb -s {serial} emu kill"
+    try:
+        with contextlib.closing(RemoteDevice(AdbTransport(name, serial), load_profile(f"{EMULATOR}-arm64"))) as device:
+            machine = "x86_64" if device.facts().machine == "x86_64" else "arm64"
+    except DwsepError as error:
+        error.args = (f"{error}; the emulator runs on, end it with: {end}",)
+        raise
     known = KnownDevice(name, f"{EMULATOR}-{machine}", serial=serial)
     add_device(known, replace=True)
     if as_json:
         click.echo(json.dumps({"avd": avd, **asdict(known)}))
     else:
-        click.echo(f"{name} runs as {serial}; end it with: adb -s {serial} emu kill")
+        click.echo(f"{name} runs as {serial}; end it with: {end}")
 
 
 def _only_serial(name: str) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dwsep_devices.emulator import find_emulator, start_emulator
-from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
+from dwsep_devices.errors import ConnectionLost, HostLacks, PermanentDeviceError, TransientDeviceError
+from edge_dwsep.cli import main
 
 EMULATOR = """#!/bin/sh
 here=$(dirname "$0")
@@ -97,3 +98,16 @@ def test_without_an_sdk_the_error_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostLacks, match="sdkmanager emulator"):
         find_emulator()
+
+
+def test_an_emulator_that_does_not_tell_what_it_is_is_told_with_the_way_to_end_it(tmp_path, monkeypatch, capsys):
+    def lost(device):
+        raise ConnectionLost("phone: the connection broke")
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr("dwsep_devices.emulator.start_emulator", lambda avd, on_step: "emulator-5570")
+    monkeypatch.setattr("dwsep_devices.remote.RemoteDevice.facts", lost)
+    assert main(["devices", "start", "android-emulator", "--avd", "phone"]) == 7
+    said = capsys.readouterr().err
+    assert "phone: the connection broke; the emulator runs on, end it with: adb -s emulator-5570 emu kill" in said
+    assert list(tmp_path.rglob("*.toml")) == []
