@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["cache_folder", "locked", "locked_if_free"]
+__all__ = ["cache_folder", "locked", "locked_if_free", "working_in_cache"]
 
 import contextlib
 import fcntl
@@ -49,6 +49,22 @@ def locked_if_free(path: Path) -> Iterator[bool]:
             yield False
         else:
             yield _is_at(file.fileno(), path)
+
+
+@contextlib.contextmanager
+def working_in_cache(name: str) -> Iterator[None]:
+    """A block that works in the cache folder for a device of that name; what the file system refuses is told.
+
+    Raises:
+        PermanentDeviceError: in the place of an OSError, with the path and what to do.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or cache_folder()
+        raise PermanentDeviceError(
+            f"{name}: {where} cannot be used: {error.strerror}; free it or set XDG_CACHE_HOME"
+        ) from error
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

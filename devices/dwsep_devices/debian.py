@@ -8,7 +8,7 @@ and without a network, and its hash is checked again when it is unpacked.
 
 from __future__ import annotations
 
-__all__ = ["MIRROR_VARIABLE", "Package", "fetch", "manifest", "require_programs", "unpack"]
+__all__ = ["Package", "fetch", "manifest", "require_programs", "unpack"]
 
 import contextlib
 import errno
@@ -23,19 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dwsep_devices.cache import cache_folder, locked
+from dwsep_devices.cache import cache_folder, locked, working_in_cache
+from dwsep_devices.debian_mirror import Mirror, host_mirror
 from dwsep_devices.errors import DeviceError, HostLacks, PermanentDeviceError, TransientDeviceError
 from dwsep_runtime.model_file import sha256_of
 from dwsep_runtime.spawn import Completed, run_process
 
-MIRROR_VARIABLE = "EDGE_DWSEP_DEBIAN_MIRROR"
-"""Environment variable with the address of a Debian mirror, for hosts whose apt has no Debian of its own."""
-
 APT_SECONDS = 600.0
 UNPACK_SECONDS = 120.0
-
-KEYRINGS = ("debian-archive-keyring.pgp", "debian-archive-keyring.gpg")
-"""Names under /usr/share/keyrings, the newer first; both are of the package debian-archive-keyring."""
 
 FULL = re.compile(re.escape(os.strerror(errno.ENOSPC)) + "|" + re.escape(os.strerror(errno.EDQUOT)))
 
@@ -91,14 +86,6 @@ class Package:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Mirror:
-    """Where packages come from: an address, and the keyring that its lists are signed with ("" for apt's own keys)."""
-
-    address: str
-    keyring: str
-
-
 def fetch(
     packages: Sequence[str],
     *,
@@ -138,18 +125,14 @@ def fetch(
     if found is not None:
         return found
     require_programs(PROGRAMS, "to fetch Debian packages")
-    try:
+    with working_in_cache("local"):
         root.mkdir(parents=True, exist_ok=True)
         with locked(root / "lock"):
             found = None if refresh else _known(root, key)  # another process may have been faster
             if found is None:
                 on_fetch()
                 found = _fetched(root, key, suite, architecture, refresh=refresh)
-            return found
-    except OSError as error:
-        raise PermanentDeviceError(
-            f"local: {root} cannot be used: {error.strerror}; free it or set XDG_CACHE_HOME"
-        ) from error
+    return found
 
 
 def unpack(package: Package, folder: Path) -> None:
@@ -215,7 +198,7 @@ def _known(root: Path, key: str) -> list[Package] | None:
 
 
 def _fetched(root: Path, key: str, suite: str, architecture: str, *, refresh: bool) -> list[Package]:
-    mirror = _mirror()
+    mirror = host_mirror()
     _configure(root, mirror, suite, architecture)
     kind, *names = key.split()
     fresh = refresh or not any((root / "lists").glob("*_Packages*"))
@@ -333,69 +316,6 @@ def named(file: str) -> tuple[str, str]:
     """
     name, version, _ = file.split("_")
     return name, urllib.parse.unquote(version)
-
-
-def _mirror() -> Mirror:
-    given = os.environ.get(MIRROR_VARIABLE, "")
-    if given:
-        return Mirror(given, _debian_keyring())
-    lines: list[str] = []
-    _run(["apt-get", "indextargets", "--format", TARGET_FORMAT], on_line=lines.append)
-    found = mirror_of(lines, _release())
-    if found is None:
-        raise HostLacks(
-            f"local: the apt sources of this machine have no Debian; set {MIRROR_VARIABLE} to the address of a Debian "
-            "mirror and install the package debian-archive-keyring"
-        )
-    address, source = found
-    return Mirror(address, _signed_by(source) or _debian_keyring())
-
-
-TARGET_FORMAT = "$(CREATED_BY)|$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)|$(SOURCESENTRY)"
-
-
-def mirror_of(targets: Sequence[str], release: Mapping[str, str]) -> tuple[str, str] | None:
-    """Address of a Debian mirror among apt's targets, and the entry of the sources that names it.
-
-    Args:
-        targets: lines in the form of ``TARGET_FORMAT``; a field that apt does not know stays as it is written there.
-        release: of this system (os-release), which tells a mirror whose lists were never fetched.
-    """
-    codename = release.get("VERSION_CODENAME", "")
-    for line in targets:
-        created_by, origin, label, component, suite, address, source = (line.strip().split("|") + [""] * 7)[:7]
-        if created_by != "Packages" or component != "main":
-            continue
-        unknown = origin in {"", "$(ORIGIN)"}
-        if (origin, label) == ("Debian", "Debian") or (unknown and release.get("ID") == "debian" and suite == codename):
-            return address, source
-    return None
-
-
-def _release() -> dict[str, str]:
-    with contextlib.suppress(OSError):
-        lines = Path("/etc/os-release").read_text().splitlines()
-        return {name: value.strip('"') for name, _, value in (line.partition("=") for line in lines)}
-    return {}
-
-
-def _signed_by(source: str) -> str:
-    """The keyring file that an entry of the sources, such as "/etc/apt/sources.list:3", names; "" if it names none."""
-    path, _, number = source.rpartition(":")
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        text = Path(path).read_text()
-        entry = text.splitlines()[int(number) - 1]
-        if path.endswith(".sources"):
-            entry = [part for part in re.split(r"\n\s*\n", text) if re.search(r"(?m)^\w", part)][int(number) - 1]
-        found = re.search(r"(?mi)^Signed-By:[ \t]*(/\S+)|\bsigned-by=(/[^\]\s]+)", entry)
-        if found:
-            return found.group(1) or found.group(2)
-    return ""
-
-
-def _debian_keyring() -> str:
-    paths = [Path("/usr/share/keyrings") / name for name in KEYRINGS]
-    return next((str(path) for path in paths if path.exists()), "")
 
 
 def _run(

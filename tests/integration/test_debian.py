@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dwsep_devices import debian
+from dwsep_devices.debian_mirror import MIRROR_VARIABLE
 from dwsep_devices.errors import DeviceError, HostLacks, PermanentDeviceError, TransientDeviceError
 from dwsep_runtime.model_file import sha256_of
 
@@ -61,7 +62,7 @@ def test_a_closure_has_what_the_package_needs():
 
 def test_what_is_here_needs_no_apt_and_no_network(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv(debian.MIRROR_VARIABLE, "http://127.0.0.1:9/none")
+    monkeypatch.setenv(MIRROR_VARIABLE, "http://127.0.0.1:9/none")
     told: list[str] = []
     begun = time.monotonic()
     assert debian.fetch(["toybox"], suite="trixie", architecture="arm64", on_fetch=lambda: told.append("fetched"))
@@ -133,7 +134,7 @@ def test_an_unsigned_mirror_is_refused_whatever_the_hosts_apt_allows(monkeypatch
     )
     monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv(debian.MIRROR_VARIABLE, f"file:{mirror}")
+    monkeypatch.setenv(MIRROR_VARIABLE, f"file:{mirror}")
     with pytest.raises(HostLacks, match=r"not signed.*: apt-get install debian-archive-keyring$"):
         debian.fetch(["toybox"], suite="trixie", architecture="arm64")
 
@@ -152,7 +153,7 @@ def test_a_package_that_is_not_there_is_named():
 
 def test_a_mirror_that_cannot_be_reached_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv(debian.MIRROR_VARIABLE, "http://127.0.0.1:9/none")
+    monkeypatch.setenv(MIRROR_VARIABLE, "http://127.0.0.1:9/none")
     with pytest.raises(TransientDeviceError, match=r"127\.0\.0\.1:9/none"):
         debian.fetch(["toybox"], suite="trixie", architecture="arm64")
 

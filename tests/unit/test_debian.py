@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dwsep_devices.debian import _signed_by, fetch, mirror_of, require_programs
+from dwsep_devices.debian import fetch, require_programs
+from dwsep_devices.debian_mirror import mirror_of, signed_by
 from dwsep_devices.errors import HostLacks, PermanentDeviceError
 
 BOOKWORM = {"ID": "debian", "VERSION_CODENAME": "bookworm"}
@@ -45,7 +46,7 @@ def test_the_mirror_is_that_of_an_entry_whose_origin_is_debian(targets, release,
 )
 def test_the_key_is_that_of_the_entry(tmp_path, name, text, entry, expected):
     (tmp_path / name).write_text(text)
-    assert _signed_by(f"{tmp_path / name}:{entry}") == expected
+    assert signed_by(f"{tmp_path / name}:{entry}") == expected
 
 
 @pytest.mark.parametrize("word", ["", "-o", "a b", "../x", "Name", "a/b", "a=1", "a\n"])

@@ -27,8 +27,8 @@ from pathlib import Path
 import dwsep_runtime
 from dwsep_devices import debian
 from dwsep_devices.adb import AdbTransport, find_adb
-from dwsep_devices.cache import cache_folder, locked
-from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
+from dwsep_devices.cache import cache_folder, locked, working_in_cache
+from dwsep_devices.errors import HostLacks, TransientDeviceError
 from dwsep_devices.lab import android_host, android_root
 from dwsep_devices.lab.processes import MARK, end_marked, is_running
 from dwsep_runtime.spawn import run_process
@@ -113,7 +113,7 @@ class AndroidMachine:
         recipe = Path(android_root.__file__).read_bytes() + json.dumps(debian.manifest(packages)).encode()
         roots = cache_folder() / "lab" / "android"
         built = roots / hashlib.sha256(recipe).hexdigest()[:32]
-        with self._storage():
+        with working_in_cache(f"lab-{self.name}"):
             if built.exists():
                 return built
             roots.mkdir(parents=True, exist_ok=True)
@@ -298,20 +298,10 @@ class AndroidMachine:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """The one process that starts or ends such a machine; what the cache folder refuses is told."""
-        with self._storage():
+        with working_in_cache(f"lab-{self.name}"):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with locked(self.folder.with_name("android.lock")):
                 yield
-
-    @contextlib.contextmanager
-    def _storage(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            where = error.filename or cache_folder()
-            raise PermanentDeviceError(
-                f"lab-{self.name}: {where} cannot be used: {error.strerror}; free it or set XDG_CACHE_HOME"
-            ) from error
 
     def _remove(self) -> None:
         """Remove the folder, and what jobs made unreadable in it."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dwsep_devices.cache import locked, locked_if_free
+from dwsep_devices.cache import locked, locked_if_free, working_in_cache
 from dwsep_devices.errors import HostLacks, PermanentDeviceError, TransientDeviceError
 from dwsep_devices.lab import machine, processes, snapshots
 from dwsep_devices.lab.access import run_by_ssh, write_access
@@ -98,7 +98,7 @@ class PiMachine:
             DeviceError: it could not be built.
         """
         _require_linux(self.name)
-        with self._storage():
+        with working_in_cache(f"lab-{self.name}"):
             image, _ = snapshots.built(self.board, self._warm, refresh=refresh, on_step=on_step)
             manifest: dict[str, Any] = json.loads((image.folder / "manifest.json").read_text())
         return manifest
@@ -234,20 +234,10 @@ class PiMachine:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """The one process that starts or ends this machine; what the cache folder refuses is told."""
-        with self._storage():
+        with working_in_cache(f"lab-{self.name}"):
             _lock(self.name).parent.mkdir(parents=True, exist_ok=True)
             with locked(_lock(self.name)):
                 yield
-
-    @contextlib.contextmanager
-    def _storage(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            where = error.filename or snapshots.lab_folder()
-            raise PermanentDeviceError(
-                f"lab-{self.name}: {where} cannot be used: {error.strerror}; free it or set XDG_CACHE_HOME"
-            ) from error
 
     def _running(self) -> Machine | None:
         try:
