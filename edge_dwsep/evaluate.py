@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dwsep_devices import Device
+from dwsep_devices import Device, TransientDeviceError
+from dwsep_devices.errors import DeviceRefused, HostLacks
 from dwsep_export import Artifact
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.errors import (
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from edge_dwsep.measured_accuracy import AccuracySettings, EvaluationFiles, Predictions
     from edge_dwsep.measured_agreement import Outputs
     from edge_dwsep.native import NativeRunner
+
+
+MOST_LOST = 2
+"""Runs in a row whose device could not be reached, after which the rest is not tried: each takes its time to fail."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,8 @@ def evaluate(
 ) -> None:
     """Measure artifacts and append a record a run to ``results["runs"]``.
 
-    A run that fails, by a crash of its engine for one, is recorded as failed and the next one is begun. A reference
+    A run that fails, by a crash of its engine for one, is recorded as failed and the next one is begun; after two in a
+    row whose device could not be reached, or one that it refused, the rest is recorded as not tried. A reference
     that is an artifact is run first and recorded first, with ``is_reference``; where it has no top-1 accuracy, for want
     of labels or of one vector of classes, outputs are compared number by number.
 
@@ -136,22 +142,44 @@ def evaluate(
         _mark_emulated(records, timed=what.latency is not None and not what.cost)
     if what.latency is not None and what.session is not None:
         _take_turns(device, plan, what.latency, what.session, results, on_step)
+    lost, gone = 0, None
     for (artifact, engine), record in zip(plan, records, strict=True):
         if record["status"] != "ok":  # as a contender of a session
             continue
-        try:
-            _measure(device, artifact, engine, record, reference, what, results, on_step)
-        except DwsepError as error:
-            _fail(record, error)
-            crashed = isinstance(error, EngineCrashed) and not isinstance(error, (OutOfMemory, TimedOut))
-            if crashed and what.runner is None:
-                from edge_dwsep.crash import crashing_operator
+        if gone is not None:
+            _fail(record, type(gone)(f"not tried, for the run before it told: {gone}"))
+            continue
+        error = _run_one(device, artifact, engine, record, reference, what, results, on_step)
+        lost = lost + 1 if isinstance(error, TransientDeviceError) else 0
+        gone = error if isinstance(error, (DeviceRefused, HostLacks)) or lost == MOST_LOST else None
 
-                on_step(f"find what {record['variant']} on {engine} crashes on")
-                threads = LatencySettings(threads=record["threads"])
-                setup = setup_of(artifact, engine, what.latency or threads)
-                operator = crashing_operator(device, artifact, engine, setup)
-                record["error"] += f"; it crashes on {operator}" if operator else ""
+
+def _run_one(
+    device: Device,
+    artifact: Artifact,
+    engine: str,
+    record: dict[str, Any],
+    reference: Predictions | Outputs | None,
+    what: Evaluation,
+    results: dict[str, Any],
+    on_step: Callable[[str], None],
+) -> DwsepError | None:
+    """Measure one artifact on one engine; what went wrong is recorded and returned."""
+    try:
+        _measure(device, artifact, engine, record, reference, what, results, on_step)
+    except DwsepError as error:
+        _fail(record, error)
+        crashed = isinstance(error, EngineCrashed) and not isinstance(error, (OutOfMemory, TimedOut))
+        if crashed and what.runner is None:
+            from edge_dwsep.crash import crashing_operator
+
+            on_step(f"find what {record['variant']} on {engine} crashes on")
+            threads = LatencySettings(threads=record["threads"])
+            setup = setup_of(artifact, engine, what.latency or threads)
+            operator = crashing_operator(device, artifact, engine, setup)
+            record["error"] += f"; it crashes on {operator}" if operator else ""
+        return error
+    return None
 
 
 def failed_records(

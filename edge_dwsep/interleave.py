@@ -82,10 +82,14 @@ def measure_interleaved(
         expected += settings.conditions.cool_down_seconds
     result = start(device, whole, timeout=settings.timeout + expected, on_event=progress)
     results["settings"] = {**asdict(session), **{key: results["settings"].get(key) for key in SHARED}}
-    _record(result, [engine for _, engine in plan], results)
+    engines = [engine for _, engine in plan]
+    environments = [dict(device.environment_facts(ENGINES[engine].environment)) for engine in engines]
+    _record(result, engines, environments, results)
 
 
-def _record(result: dict[str, Any], engines: Sequence[str], results: dict[str, Any]) -> None:
+def _record(
+    result: dict[str, Any], engines: Sequence[str], environments: Sequence[dict[str, Any]], results: dict[str, Any]
+) -> None:
     """Put what a session showed into the results."""
     import numpy as np
 
@@ -94,7 +98,8 @@ def _record(result: dict[str, Any], engines: Sequence[str], results: dict[str, A
     from edge_dwsep.latency import percentile_figures
 
     measured = result["measured"]
-    for record, contender in zip(results["runs"], measured["contenders"], strict=True):
+    whole = {key: result[key] for key in ("device", "harness_sha256")}
+    for record, contender, environment in zip(results["runs"], measured["contenders"], environments, strict=True):
         last = contender["result"]
         launches = [np.ravel(decode_array(launch["turns_ns"])) for launch in contender["launches"]]
         figures = {
@@ -104,7 +109,7 @@ def _record(result: dict[str, Any], engines: Sequence[str], results: dict[str, A
             "doubts": [*result["doubts"], *contender["doubts"]],
             "invalid": [*result["invalid"], *contender["invalid"]],
             "log": result["log"],
-            **circumstances({**last, "device": result["device"], "harness_sha256": result["harness_sha256"]}),
+            **circumstances({**last, **whole, "environment": environment}),
             "state": result["state"],
         }
         add_run(results, record, figures)

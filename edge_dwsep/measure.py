@@ -229,7 +229,7 @@ def _cold_start(
         "doubts": result["doubts"],
         "invalid": result["invalid"],
         "log": result["log"],
-        **circumstances({**child, "state": result["state"], "device": result["device"]}),
+        **circumstances({**child, **{key: result[key] for key in ("state", "device", "environment")}}),
     }
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dwsep_devices.adb_words import Attached, failure_of, listed, of_adb, refusal_of, several
 from dwsep_devices.errors import DeviceError, HostLacks, PermanentDeviceError, TransientDeviceError
+from dwsep_devices.lab.connection import OF_ANOTHER_SERVER
 from dwsep_devices.transport import run_marked
 from dwsep_runtime.spawn import Completed, run_process
 
@@ -203,7 +204,10 @@ class AdbTransport:
 
     def _prefix(self) -> list[str]:
         self._adb = self._adb or find_adb()
-        return [self._adb] if self._server_port is None else [self._adb, "-P", str(self._server_port)]
+        if self._server_port is None:
+            return [self._adb]
+        unset = [word for name in OF_ANOTHER_SERVER for word in ("-u", name)]
+        return ["env", *unset, self._adb, "-P", str(self._server_port)]
 
     def _serve(self) -> None:
         """Start adb's server if it does not run, by a call of its own: one that is ended early would end it too."""

@@ -50,6 +50,10 @@ def _started(process: int) -> str:
         return ""
 
 
+MOST_OWNER = 200
+"""Characters of an owner; it comes from the device and is printed."""
+
+
 @dataclass(frozen=True)
 class Lease:
     """What this process asks for.
@@ -134,4 +138,6 @@ def parse_holder(answer: str) -> Holder | None:
     if answer == "ours":
         return None
     token, seconds, owner = answer.split(" ", 2)
-    return Holder(token, int(seconds), owner)
+    owner = "".join(character if character.isprintable() else "?" for character in owner)[:200]
+    shown = "".join(character if character.isprintable() else "?" for character in owner)
+    return Holder(token, int(seconds), shown[:MOST_OWNER])

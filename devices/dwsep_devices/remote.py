@@ -8,7 +8,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,9 @@ CLOSE_SECONDS = 3.0
 
 FETCH_SECONDS = 3600.0
 
+KEPT_DAYS = 30
+"""Days after which a file that was pushed is removed; a model that is still measured is pushed again."""
+
 JOB_VARIABLE = "EDGE_DWSEP_JOB"
 
 
@@ -56,9 +59,20 @@ p=${{f#/proc/}}; p=${{p%/environ}}; kill -9 "$p" 2>/dev/null && left="$left $p";
 [ -z "$left" ] && break; done"""
 
 
+def _now() -> float:
+    """Seconds that go on while this host sleeps, as the device's do."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 def _mark(lease: Lease, job: str) -> str:
     """What the environment of a job's processes holds; under one lease there is one job at a time."""
     return f"{JOB_VARIABLE}={lease.path}/{job}"
+
+
+def _old_blobs_script() -> str:
+    """A script that removes files that were brought to the root, ``$r``, more than a month ago."""
+    kept = f"-type f -mtime +{KEPT_DAYS}"
+    return f'[ -d "$r/blobs" ] && find "$r/blobs" {kept} -exec rm -f {{}} + 2>/dev/null'
 
 
 class RemoteDevice:
@@ -150,7 +164,7 @@ class RemoteDevice:
                     raise ProtocolError(f"{self.name}: the device answers with garbage: {line[:60]!r}")
                 lines.append(line)
 
-            completed = self.transport.shell(script, stdin=stdin, timeout=timeout, on_line=take)
+            completed = self._asked(script, stdin=stdin, timeout=timeout, on_line=take)
             if completed.timed_out:
                 raise TransientDeviceError(f"{self.name}: no answer within {timeout:.0f} s")
             if check and completed.returncode:
@@ -161,6 +175,17 @@ class RemoteDevice:
             return "".join(lines)
 
         return retrying(once, sleep=self._sleep)
+
+    def _asked(self, script: str, *, stdin: str, timeout: float, on_line: Callable[[str], None]) -> Completed:
+        """Run a script once; one that takes long is ended on the device before it can be tried again."""
+        if timeout <= ASK_SECONDS or not self._held_until:
+            return self.transport.shell(script, stdin=stdin, timeout=timeout, on_line=on_line)
+        job = uuid.uuid4().hex
+        marked = f"export {quoted(_mark(self._lease, job))}\n{script}"
+        with self._ending(job) as ended:
+            completed = self.transport.shell(marked, stdin=stdin, timeout=timeout, on_line=on_line)
+            ended.append(not completed.timed_out)
+            return completed
 
     def answers(self, script: str, *, timeout: float = ASK_SECONDS) -> dict[str, str]:
         """The ``key=value`` lines that a script prints; whatever else the device prints is passed over.
@@ -226,7 +251,7 @@ class RemoteDevice:
         """
         with self._lock:
             self._raise_warm_error()
-            if time.monotonic() + seconds < self._held_until and not self._left_running:
+            if _now() + seconds < self._held_until and not self._left_running:
                 return
             length, dead, told = seconds + LEASE_SECONDS, "", False
             while True:
@@ -235,8 +260,8 @@ class RemoteDevice:
                 )
                 if self._left_running:
                     mine = f'[ -f "$d/lease" ] && grep -q {self._lease.token} "$d/lease"'
-                    script += f"{mine} && {{ {end_leftovers_script(self._lease)}\n}}; true"
-                asked_at = time.monotonic()
+                    script += f"{mine} && {{ {end_leftovers_script(self._lease)}\n{_old_blobs_script()}; }}; true"
+                asked_at = _now()
                 told_by_device = self.answers(script)
                 self._root = told_by_device["root"]
                 try:
@@ -281,13 +306,19 @@ class RemoteDevice:
         job = uuid.uuid4().hex
         words = [*(f"{name}={value}" for name, value in (environment or {}).items()), _mark(self._lease, job)]
         script = f"cd {quoted(self.root)} && exec env {' '.join(quoted(word) for word in (*words, *command))}"
-        ended = False
-        try:
+        with self._ending(job) as ended:
             completed = self.transport.shell(script, stdin=stdin, timeout=timeout, on_line=on_line)
-            ended = not completed.timed_out
+            ended.append(not completed.timed_out)
             return completed
+
+    @contextlib.contextmanager
+    def _ending(self, job: str) -> Iterator[list[bool]]:
+        """End what runs of a job on the device, unless the block says that it has ended."""
+        ended: list[bool] = []
+        try:
+            yield ended
         finally:
-            if not ended:
+            if not any(ended):
                 self._left_running = True
                 with contextlib.suppress(DeviceError, ProtocolError):
                     done = retrying(lambda: self._end(job), tries=2, sleep=self._sleep)
@@ -353,4 +384,4 @@ class RemoteDevice:
 def _make_root(root: str) -> str:
     """A script that makes the folder and prints its absolute path as ``root=``."""
     path = f'"$HOME"/{quoted(root[2:])}' if root.startswith("~/") else quoted(root)
-    return f'mkdir -p {path} && cd {path} && echo "root=$(pwd)" && cd /'
+    return f'mkdir -p {path} && cd {path} && r=$(pwd) && echo "root=$r" && cd /'

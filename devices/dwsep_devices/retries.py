@@ -38,6 +38,6 @@ def retrying(call: Callable[[], T], *, tries: int = TRIES, sleep: Callable[[floa
     try:
         return call()
     except TransientDeviceError as error:
-        if tries > 1:
+        if tries > 1 and not str(error).endswith("times)"):  # of calls within, which tried often enough
             error.args = (f"{error} (tried {tries} times)",)
         raise

@@ -26,6 +26,10 @@ MOST_NOISE = 100_000
 """Lines that are no events after which a run is taken for one that goes on for ever."""
 
 
+MOST_MESSAGE = 4000
+"""Characters of an error that a run tells; it comes from a device and is printed."""
+
+
 class ResultReader:
     """Takes the output of a run line by line, and hands the result out once the run is complete.
 
@@ -104,5 +108,6 @@ def raise_error_event(event: dict[str, Any]) -> None:
     if not (isinstance(kind, type) and issubclass(kind, DwsepError)):
         kind = EngineError
     error = kind.__new__(kind)
-    Exception.__init__(error, str(event.get("message")))
+    message = "".join(one if one.isprintable() else " " for one in str(event.get("message")))
+    Exception.__init__(error, message[:MOST_MESSAGE])
     raise error

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dwsep_devices import Device, LocalDevice
 from dwsep_devices.adb import AdbTransport
@@ -18,11 +19,11 @@ from dwsep_devices.provision import provision
 from dwsep_devices.remote import RemoteDevice
 from dwsep_devices.ssh import SshTransport
 from dwsep_export import open_artifact
-from dwsep_runtime.arrays import decode_array
 from edge_dwsep.datasets.evaluation import open_evaluation
 from edge_dwsep.evaluate import Evaluation, evaluate
 from edge_dwsep.measure import LatencySettings
 from edge_dwsep.measured_accuracy import AccuracySettings, EvaluationFiles, evaluation_files
+from edge_dwsep.measured_agreement import keep_outputs
 from edge_dwsep.results import new_results
 from tests.android_fixtures import android_machine, android_running
 from tests.conftest import Demo
@@ -67,7 +68,22 @@ def measured(device: Device, file: Path, engine: str, what: Evaluation) -> dict[
     return {**run, "on": results["devices"][0]}
 
 
-def test_from_probe_to_remove(target: RemoteDevice, demo: Demo, data: EvaluationFiles) -> None:
+def outputs(device: Device, file: Path, engine: str, data: EvaluationFiles, to: Path) -> NDArray[Any]:
+    """All outputs of a model for the data set, as the device computed them."""
+    artifact = open_artifact(file)
+    assert artifact.manifest is not None
+    preprocessing = artifact.manifest.preprocessing
+    _, kept = keep_outputs(
+        device, artifact, engine, data, AccuracySettings(), preprocessing=preprocessing, title="test"
+    )
+    (one,) = kept.kept
+    device.pull(one.path, to)
+    found: NDArray[Any] = np.load(to)
+    assert len(found) == len(data.data)
+    return found
+
+
+def test_from_probe_to_remove(target: RemoteDevice, demo: Demo, data: EvaluationFiles, tmp_path: Path) -> None:
     facts = target.facts()
     assert facts.machine == TARGETS[target.name]
     assert facts.bits == 64
@@ -83,15 +99,13 @@ def test_from_probe_to_remove(target: RemoteDevice, demo: Demo, data: Evaluation
         assert run["on"]["emulated"] == (target.name != "board")
         assert run["on"]["machine"] == TARGETS[target.name]
         what = Evaluation(accuracy=AccuracySettings(), files=data)
-        there = measured(target, file, engine, what)
+        there = measured(target, file, engine, what)["accuracy"]
         with contextlib.closing(LocalDevice()) as local:
-            here = measured(local, file, engine, what)
-        assert there["golden"]["max_difference"] == here["golden"]["max_difference"]
-        same = decode_array(there["accuracy"]["predictions"]) == decode_array(here["accuracy"]["predictions"])
-        if engine == "litert" or target.name != "lab-pi4":
-            assert np.all(same)
-        else:  # onnxruntime's kernels for Arm round otherwise than those for x86
-            assert np.mean(same) > 0.99
+            here = measured(local, file, engine, what)["accuracy"]
+            ours = outputs(local, file, engine, data, tmp_path / "here")
+        its = outputs(target, file, engine, data, tmp_path / "there")
+        assert np.array_equal(ours, its)
+        assert (there["top1"], there["predictions"]) == (here["top1"], here["predictions"])
     root = target.root
     target.wipe()
     assert target.ask(f"[ -e {root} ] || echo gone") == "gone\n"

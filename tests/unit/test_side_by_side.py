@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from dwsep_devices import LocalDevice
 from dwsep_export import open_artifact
 from edge_dwsep.evaluate import Evaluation, evaluate
 from edge_dwsep.measure import LatencySettings
@@ -55,6 +56,7 @@ side_by_side._measure_on(Pipe(), "board", [], type("What", (), {"cost": ""}), {}
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
 def test_a_process_that_is_interrupted_cleans_up_whatever_signals_follow(first):
     with subprocess.Popen([sys.executable, "-c", LIFE], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         os.kill(process.pid, signal.SIGINT)  # of the terminal, to all; the parent passes it on
         os.kill(process.pid, first)
@@ -92,7 +94,7 @@ def test_the_reference_of_an_emulated_device_is_marked_like_its_other_runs(tmp_p
     def run_reference(device, first, title, what, results, on_step):
         results["runs"].append({"emulated": False, "is_reference": True})
 
-    class Device:
+    class Device(LocalDevice):
         name = "board"
         description = {"name": "board", "kind": "board", "emulated": emulated}  # noqa: RUF012
 
