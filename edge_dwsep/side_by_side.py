@@ -80,7 +80,8 @@ def _hear(
         del pipes[pipe]
         return
     if kind == "step":
-        on_step(f"{pipes[pipe]}: {content}")
+        name = pipes[pipe]
+        on_step(content if content.startswith(f"{name}: ") else f"{name}: {content}")
     else:
         told[pipes[pipe]] = content
 

@@ -297,7 +297,9 @@ def require_one_at_a_time(device: RemoteDevice, other: RemoteDevice) -> None:
     """A second measurement is refused where it is not wanted to wait, until the first is over."""
     other._wait = False
     device.hold()
-    with pytest.raises(DeviceBusy, match=rf"^{device.name}: in use by \S+:{os.getpid()}:\d+, for \d+ s more at most"):
+    with pytest.raises(
+        DeviceBusy, match=rf"^{device.name}: in use by \S+ \(process {os.getpid()}\), for \d+ s more at most"
+    ):
         other.hold()
     device.close()
     other.hold()

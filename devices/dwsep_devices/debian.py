@@ -176,12 +176,12 @@ def require_programs(programs: Mapping[str, str], purpose: str) -> None:
         return
     if shutil.which("apt-get") is None:
         raise HostLacks(
-            f"local: {', '.join(missing)} is needed {purpose} and is not installed; this works on Debian, Ubuntu and "
+            f"local: what is needed {purpose} is not installed: {', '.join(missing)}; this works on Debian, Ubuntu and "
             "their kin, and elsewhere where apt and dpkg are installed"
         )
     wanted = " ".join(sorted({programs[program] for program in missing}))
     raise HostLacks(
-        f"local: {', '.join(missing)} is needed {purpose} and is not installed; "
+        f"local: what is needed {purpose} is not installed: {', '.join(missing)}; "
         f"install it with: apt-get install --no-install-recommends {wanted}"
     )
 

@@ -230,7 +230,7 @@ def lease(visit: Visit) -> Iterator[Check]:
     if holder is None:
         yield Check("lease", "ok", "free")
         return
-    found = f"in use by {holder.owner}, for {holder.seconds} s more at most"
+    found = f"in use by {holder.who}, for {holder.seconds} s more at most"
     yield Check("lease", "warn", found, f"sleep {holder.seconds} && edge-dwsep devices doctor {visit.name}")
 
 

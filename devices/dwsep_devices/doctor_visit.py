@@ -15,6 +15,7 @@ from dwsep_devices.probe import Facts, probe, probe_here
 from dwsep_devices.profile import Profile
 from dwsep_devices.registry import ssh_options
 from dwsep_devices.remote import RemoteDevice
+from dwsep_devices.ssh import SshTransport
 from dwsep_devices.transport import Transport
 
 CONNECT_SECONDS = 30.0
@@ -71,7 +72,10 @@ class Visit:
         Raises:
             DeviceError: it is a machine of the lab and not up, or this host lacks a program.
         """
-        return RemoteDevice(self._connect(self.known, self.profile), self.profile, wait=False)
+        transport = self._connect(self.known, self.profile)
+        if isinstance(transport, SshTransport):
+            transport.apart()  # so that what was mended is seen
+        return RemoteDevice(transport, self.profile, wait=False)
 
     @cached_property
     def refusal(self) -> DeviceError | None:

@@ -84,6 +84,13 @@ class Holder:
     owner: str
 
     @property
+    def who(self) -> str:
+        """The owner in words: user@host, and the number of its process there."""
+        user, _, rest = self.owner.partition(":")
+        process = rest.partition(":")[0]
+        return f"{user} (process {process})" if process else user
+
+    @property
     def is_dead_here(self) -> bool:
         """Whether it was a process of this host and user that has ended without giving the lease back."""
         who, process, started = (*self.owner.split(":"), "", "")[:3]
@@ -138,6 +145,5 @@ def parse_holder(answer: str) -> Holder | None:
     if answer == "ours":
         return None
     token, seconds, owner = answer.split(" ", 2)
-    owner = "".join(character if character.isprintable() else "?" for character in owner)[:200]
     shown = "".join(character if character.isprintable() else "?" for character in owner)
     return Holder(token, int(seconds), shown[:MOST_OWNER])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["open_device", "opened", "opened_for_instructions"]
+__all__ = ["open_device", "opened", "opened_for_instructions", "require_known"]
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +40,29 @@ def open_device(name: str, *, wait: bool = True, on_step: Callable[[str], None] 
     known = load_device(name)
     profile = profile_of(known)
     return RemoteDevice(transport_to(known, profile), profile, wait=wait, on_step=on_step)
+
+
+def require_known(name: str, *, cost: str = "") -> Profile:
+    """Make sure that there is a device of a name, without reaching it; its profile.
+
+    Args:
+        name: as the user calls it.
+        cost: "instructions" if it is to count them.
+
+    Raises:
+        UnknownDevice: no device has that name.
+        InvalidInput: what is kept of it is not accepted, or it cannot count.
+    """
+    from dwsep_devices.inventory import load_device, profile_of
+
+    profile = profile_of(load_device(name))
+    if cost:
+        from dwsep_devices.lab.pi import BOARDS
+
+        if profile.lab not in BOARDS:
+            known = " or ".join(f"lab-{board}" for board in BOARDS)
+            raise InvalidInput(f"{name}: instructions are counted by the emulated boards alone; give --device {known}")
+    return profile
 
 
 @contextlib.contextmanager
@@ -87,18 +110,13 @@ def opened_for_instructions(
         InvalidInput: it is no emulated board.
         DeviceError: the machine could not be built or started.
     """
-    from dwsep_devices.inventory import load_device, profile_of
     from dwsep_devices.lab import instruction_machine
-    from dwsep_devices.lab.pi import BOARDS
     from dwsep_devices.provision import pointer_name
     from dwsep_devices.remote import RemoteDevice
     from dwsep_devices.ssh import SshTransport
     from dwsep_runtime.harness import harness_sha256
 
-    profile = profile_of(load_device(name))
-    if profile.lab not in BOARDS:
-        known = ", ".join(f"lab-{board}" for board in BOARDS)
-        raise InvalidInput(f"{name}: instructions are counted by the emulated boards alone; give --device {known}")
+    profile = require_known(name, cost="instructions")
 
     @contextlib.contextmanager
     def reached(connection: LabConnection) -> Iterator[RemoteDevice]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dwsep_devices.errors import (
     DeviceBusy,
     DeviceError,
+    DeviceUnsuitable,
     PermanentDeviceError,
     TransientDeviceError,
 )
@@ -104,7 +105,7 @@ class RemoteDevice:
         self._lease = Lease(profile.lease)
         self._held_until = 0.0
         self._left_running = True  # perhaps, by another process
-        self._root = ""
+        self._root, self._machine = "", ""
         self._facts: Facts | None = None
         self._commands: dict[str, list[str]] = {}
         self._lock = threading.RLock()
@@ -207,10 +208,20 @@ class RemoteDevice:
                 from dwsep_devices.provision import command_for
 
                 self.hold()
+                self._require_kind()
                 self._commands[environment] = command_for(
                     self, environment, lambda step: self._on_step(f"{self.name}: {step}")
                 )
             return self._commands[environment]
+
+    def _require_kind(self) -> None:
+        """Make sure that the device is what its kind says, so that no figure goes under a wrong name."""
+        if self.profile.machines and self._machine not in self.profile.machines:
+            raise DeviceUnsuitable(
+                f"{self.name}: it is {self._machine}, and kind {self.profile.kind} is "
+                f"{' or '.join(self.profile.machines)}; give the kind that it is: "
+                f"edge-dwsep devices add {self.name} --replace --kind ..."
+            )
 
     def environment_facts(self, environment: str) -> Mapping[str, Any]:
         """Name, hash and packages of an environment that was used; see the protocol."""
@@ -263,7 +274,7 @@ class RemoteDevice:
                     script += f"{mine} && {{ {end_leftovers_script(self._lease)}\n{_old_blobs_script()}; }}; true"
                 asked_at = _now()
                 told_by_device = self.answers(script)
-                self._root = told_by_device["root"]
+                self._root, self._machine = told_by_device["root"], told_by_device.get("machine", "")
                 try:
                     holder = parse_holder(told_by_device.get("lease", ""))
                 except ValueError as error:
@@ -278,7 +289,7 @@ class RemoteDevice:
                 if holder.is_dead_here:
                     dead = holder.token
                     continue
-                said = f"{self.name}: in use by {holder.owner}, for {holder.seconds} s more at most"
+                said = f"{self.name}: in use by {holder.who}, for {holder.seconds} s more at most"
                 if self._closing:
                     raise DeviceBusy(said)
                 if not self._wait:
@@ -384,4 +395,4 @@ class RemoteDevice:
 def _make_root(root: str) -> str:
     """A script that makes the folder and prints its absolute path as ``root=``."""
     path = f'"$HOME"/{quoted(root[2:])}' if root.startswith("~/") else quoted(root)
-    return f'mkdir -p {path} && cd {path} && r=$(pwd) && echo "root=$r" && cd /'
+    return f'mkdir -p {path} && cd {path} && r=$(pwd) && echo "root=$r" && echo "machine=$(uname -m)" && cd /'

@@ -13,6 +13,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -82,7 +83,12 @@ class SshTransport:
         address = re.fullmatch(r"((?:[^@]*@)?)\[([^\[\]]+)\]", host)  # ssh takes no brackets about one of IPv6
         self._host = address.group(1) + address.group(2) if address else host
         self._options = tuple(options)
+        self._apart = ""
         self._open = False
+
+    def apart(self) -> None:
+        """Have a connection of one's own, new and closed in the end: one that stands knows an older configuration."""
+        self._apart = uuid.uuid4().hex
 
     def shell(
         self,
@@ -99,7 +105,7 @@ class SshTransport:
                 self.name,
                 lambda whole: [*self._client("ssh"), "-T", "--", self._host, f"exec sh -c {quoted(whole)}"],
                 script,
-                self._explain,
+                lambda completed: self._lost(),
                 stdin=stdin,
                 timeout=timeout,
                 on_line=on_line,
@@ -123,7 +129,9 @@ class SshTransport:
             self._transfer(f"get {_word(remote)} {_word(str(plain))}", remote, timeout)
 
     def close(self) -> None:
-        """Nothing to do: the connection closes by itself two minutes after its last use; see :meth:`disconnect`."""
+        """The connection closes by itself two minutes after its last use, if it is not :meth:`apart`."""
+        if self._apart:
+            self.disconnect()
 
     def disconnect(self) -> None:
         """Close the connection now."""
@@ -169,7 +177,7 @@ class SshTransport:
             said.seek(0)
             errors = said.read().splitlines()
         if ended.returncode:
-            raise self._explain(Completed(ended.returncode, errors))
+            raise self._refusal(Completed(ended.returncode, errors))
 
     def _stands(self) -> bool:
         try:
@@ -189,7 +197,7 @@ class SshTransport:
 
     def _socket(self) -> Path:
         """Where clients find the connection; short, for a socket's path may have 107 characters."""
-        told = "\0".join((self._host, *self._options))
+        told = "\0".join((self._host, *self._options, self._apart))
         return _private_folder() / hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def _transfer(self, command: str, what: str, timeout: float) -> None:
@@ -206,7 +214,7 @@ class SshTransport:
             self._open = False
             raise TransientDeviceError(f"{self.name}: copying {what!r} took longer than {timeout:.0f} s")
         if ended.returncode:
-            told = self._explain(ended)
+            told = self._failed_copy(ended)
             if isinstance(told, ConnectionLost) and self._stands():
                 told = ConnectionLost(
                     f"{self.name}: sftp on {self._host} ended or is not there; see that its sshd_config has: "
@@ -215,20 +223,23 @@ class SshTransport:
             self._open = False
             raise told
 
-    def _explain(self, completed: Completed) -> DeviceError:
-        """The error of a client that failed, by what it said."""
+    def _lost(self) -> DeviceError:
+        """The error of a script without its mark; what was said meanwhile are the script's own words."""
+        return ConnectionLost(f"{self.name}: the connection to {self._host} broke")
+
+    def _failed_copy(self, completed: Completed) -> DeviceError:
+        """The error of sftp; of a connection that broke it says nothing."""
+        said = "\n".join(completed.errors)
+        last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "")
+        if completed.returncode == CLIENT_FAILED or not last or FLEETING.search(said):
+            return self._lost()
+        return PermanentDeviceError(f"{self.name}: ssh to {self._host}: {last}")
+
+    def _refusal(self, completed: Completed) -> DeviceError:
+        """The error of a connection that could not be opened, by what the client said."""
         said = "\n".join(completed.errors)
         last = next((line.strip() for line in reversed(completed.errors) if line.strip()), "it gave no reason")
         told = f"{self.name}: ssh to {self._host}"
-        if not self._open:
-            return self._refusal(told, said, last)
-        # What was said may be the command's own words; a broken sftp says nothing.
-        if completed.returncode == CLIENT_FAILED or not said.strip() or FLEETING.search(said):
-            return ConnectionLost(f"{self.name}: the connection to {self._host} broke")
-        return PermanentDeviceError(f"{told}: {last}")
-
-    def _refusal(self, told: str, said: str, last: str) -> DeviceError:
-        """The error of a connection that could not be opened."""
         kind: type[DeviceError] = PermanentDeviceError if said.strip() else ConnectionLost
         connecting = shlex.join(["ssh", *self._options, self._host, "true"])
         if "IDENTIFICATION HAS CHANGED" in said:

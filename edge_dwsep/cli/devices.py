@@ -241,6 +241,7 @@ def remove(name: str, keep: bool, forget: bool, no_wait: bool) -> None:
     """End what runs on the device NAME, delete everything of ours there, and take it from the list."""
     from dwsep_devices.errors import DeviceError
     from dwsep_devices.inventory import BUILT_IN, forget_device
+    from dwsep_devices.ssh import SshTransport
 
     if keep and forget:
         raise click.UsageError("--keep and --forget contradict one another; give one")
@@ -248,6 +249,8 @@ def remove(name: str, keep: bool, forget: bool, no_wait: bool) -> None:
         try:
             with contextlib.closing(_remote(name, "nothing of ours stays there", wait=not no_wait)) as device:
                 device.wipe()
+                if isinstance(device.transport, SshTransport):
+                    device.transport.disconnect()
         except DeviceError as error:
             if name not in BUILT_IN and not keep:
                 error.args = (

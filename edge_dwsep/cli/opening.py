@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from dwsep_devices import Device, opened
+from dwsep_devices.registry import require_known
 
 
 @contextlib.contextmanager
@@ -25,6 +26,8 @@ def opened_alone(
     if len(set(devices)) < len(devices):
         raise click.UsageError("--device names one device twice; give each once")
     if len(devices) > 1:
+        for name in devices:  # before any of them begins
+            require_known(name, cost=cost)
         yield None
         return
     with opened(

@@ -271,7 +271,7 @@ def _of_speed(seen: Circumstances) -> Iterator[_Finding]:
 def _of_others(seen: Circumstances) -> Iterator[_Finding]:
     load = seen.before.get("load_1min")
     if load is not None and load > BUSY * seen.cores:
-        yield _Finding(f"the device was busy (load {load:g} on {seen.cores} cores): latency is not to be trusted")
+        yield _Finding(f"the device was busy (load {load:g} on {seen.cores} cores): latency may be too high")
     own = len(_pinned(seen)) or seen.cores
     if seen.threads > own:
         yield _Finding(f"more threads ({seen.threads}) than cores ({own})")

@@ -18,6 +18,7 @@ from dwsep_devices import Setup, run_job
 from dwsep_devices.errors import (
     ConnectionLost,
     DeviceRefused,
+    DeviceUnsuitable,
     PermanentDeviceError,
     TransientDeviceError,
 )
@@ -403,3 +404,28 @@ def test_a_push_needs_no_more_than_a_transport(board: RemoteDevice, tmp_path: Pa
     local, digest = written(tmp_path / "empty", 0)
     assert push_file(board, local, f"{board.root}/empty", digest, sleep=time.sleep)
     assert bytes_on(board, f"{board.root}/empty") == b""
+
+
+def test_a_device_of_another_kind_is_not_measured_under_its_name(ssh_host: SshHost) -> None:
+    with opened(ssh_host) as device:
+        device.profile = replace(device.profile, kind="raspberry-pi-5", machines=("aarch64",))
+        with pytest.raises(DeviceUnsuitable, match=r"it is x86_64, and kind raspberry-pi-5 is aarch64; give the kind"):
+            device.runtime_command_for("litert")
+
+
+def test_devices_that_are_not_known_are_told_before_any_is_measured(
+    demo: Demo, command_line: CommandLine, named_board: Path
+) -> None:
+    done = command_line("bench", demo.artifact("w8a8.tflite"), "--device", "board", "--device", "nobody")
+    assert done.returncode == 3
+    assert "unknown device 'nobody'" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_dead_device_is_told_once_and_given_up(demo: Demo, command_line: CommandLine, named_board: Path) -> None:
+    off = named_board / "edge-dwsep" / "devices" / "off.toml"
+    off.write_text('kind = "generic-linux"\nhost = "board"\nport = 1\noptions = ["-F", "/dev/null"]\n')
+    files = [demo.artifact(ending) for ending in ("w8a8.tflite", "float32.tflite", "float16.tflite")]
+    done = command_line("bench", *files, "--device", "off")
+    assert done.returncode == 7
+    assert done.stderr.count("Could not resolve") + done.stderr.count("Connection refused") <= 2

@@ -61,7 +61,9 @@ def test_a_missing_program_comes_with_the_command_that_installs_it(tmp_path, mon
     (tmp_path / "apt-get").write_text("#!/bin/sh\n")
     (tmp_path / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(HostLacks, match=r"one, two is needed .*: apt-get install --no-install-recommends p1 p2$"):
+    with pytest.raises(
+        HostLacks, match=r"what is needed .*: one, two; .*: apt-get install --no-install-recommends p1 p2$"
+    ):
         require_programs({"one": "p2", "apt-get": "apt", "two": "p1"}, "to do it")
 
 

@@ -208,7 +208,9 @@ def test_programs_that_are_missing_are_named_with_the_command_that_installs_them
         (tmp_path / "bin" / name).write_text("#!/bin/sh\n")
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(HostLacks, match=r"qemu-system-aarch64 is needed .* --no-install-recommends qemu-system-arm$"):
+    with pytest.raises(
+        HostLacks, match=r"what is needed .*: qemu-system-aarch64; .* --no-install-recommends qemu-system-arm$"
+    ):
         PiMachine(BOARDS["pi4"]).up()
 
 
