@@ -194,9 +194,10 @@ def lab(name: str) -> Lab:
     Raises:
         UnknownName: none has that name.
     """
-    if name not in LABS:
+    short = name.removeprefix("lab-")  # as the device is called
+    if short not in LABS:
         raise UnknownName("lab machine", name, LABS)
-    return LABS[name]
+    return LABS[short]
 
 
 def connection(name: str) -> LabConnection:
