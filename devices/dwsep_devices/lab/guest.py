@@ -36,16 +36,16 @@ for module in /modules/*; do $b insmod "$module"; done
 $b mount -t ext4 -o ro /dev/vda /lower
 $b mount -t tmpfs -o size=512m,mode=755 over /over
 $b mkdir /over/upper /over/work
-$b mount -t overlay -o lowerdir=/lower,upperdir=/over/upper,workdir=/over/work root /root
-$b mount -t ext4 -o noatime,noinit_itable,nobarrier /dev/vdb /root/home
-[ -d /root/home/pi ] || { $b mkdir /root/home/pi && $b chown 1000:1000 /root/home/pi; }
+$b mount -t overlay -o lowerdir=/lower,upperdir=/over/upper,workdir=/over/work root /system
+$b mount -t ext4 -o noatime,noinit_itable,nobarrier /dev/vdb /system/home
+[ -d /system/home/pi ] || { $b mkdir /system/home/pi && $b chown 1000:1000 /system/home/pi; }
 $b mkdir /dev/pts /dev/shm
 $b mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
 $b mount -t tmpfs -o nosuid,nodev,mode=1777 shm /dev/shm
-$b mount -t tmpfs -o nosuid,nodev,mode=755 run /root/run
-$b mount -t tmpfs -o nosuid,nodev,mode=1777 tmp /root/tmp
-$b mount -t sysfs -o nosuid,nodev,noexec sys /root/sys
-$b mkdir /root/run/sshd /root/run/lock
+$b mount -t tmpfs -o nosuid,nodev,mode=755 run /system/run
+$b mount -t tmpfs -o nosuid,nodev,mode=1777 tmp /system/tmp
+$b mount -t sysfs -o nosuid,nodev,noexec sys /system/sys
+$b mkdir /system/run/sshd /system/run/lock
 $b ln -s /proc/self/fd /dev/fd
 for number in 0:stdin 1:stdout 2:stderr; do $b ln -s "/proc/self/fd/${number%:*}" "/dev/${number#*:}"; done
 counting=
@@ -58,9 +58,9 @@ done
 $b ifconfig lo 127.0.0.1 up
 $b ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
 $b route add default gw 10.0.2.2
-$b mount --move /dev /root/dev
-$b mount --move /proc /root/proc
-exec $b switch_root /root /sbin/init $counting
+$b mount --move /dev /system/dev
+$b mount --move /proc /system/proc
+exec $b switch_root /system /sbin/init $counting
 """
 """The root is never written: what a machine changes there is in its memory."""
 

@@ -222,7 +222,7 @@ def _lay_boot(part: Path) -> None:
     package = part / "kernel-package"
     (kernel,) = (package / "boot").glob("vmlinuz-*")
     kernel.rename(part / "kernel")
-    folders = ("bin", "dev", "lower", "modules", "over", "proc", "root")
+    folders = ("bin", "dev", "lower", "modules", "over", "proc", "system")
     files: dict[str, tuple[int, bytes]] = dict.fromkeys(folders, (stat.S_IFDIR | 0o755, b""))
     (busybox,) = (path for path in (package / "bin/busybox", package / "usr/bin/busybox") if path.exists())
     files["bin/busybox"] = (stat.S_IFREG | 0o755, busybox.read_bytes())
