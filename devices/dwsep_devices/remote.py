@@ -70,10 +70,10 @@ def _mark(lease: Lease, job: str) -> str:
     return f"{JOB_VARIABLE}={lease.path}/{job}"
 
 
-def _old_blobs_script() -> str:
-    """A script that removes files that were brought to the root, ``$r``, more than a month ago."""
-    kept = f"-type f -mtime +{KEPT_DAYS}"
-    return f'[ -d "$r/blobs" ] && find "$r/blobs" {kept} -exec rm -f {{}} + 2>/dev/null'
+def _old_files_script() -> str:
+    """A script that removes models, data and outputs that lie below the root, ``$r``, for more than a month."""
+    old = f"-type f -mtime +{KEPT_DAYS}"
+    return f'find "$r/blobs" "$r/outputs" {old} -exec rm -f {{}} + 2>/dev/null'
 
 
 class RemoteDevice:
@@ -271,7 +271,7 @@ class RemoteDevice:
                 )
                 if self._left_running:
                     mine = f'[ -f "$d/lease" ] && grep -q {self._lease.token} "$d/lease"'
-                    script += f"{mine} && {{ {end_leftovers_script(self._lease)}\n{_old_blobs_script()}; }}; true"
+                    script += f"{mine} && {{ {end_leftovers_script(self._lease)}\n{_old_files_script()}; }}; true"
                 asked_at = _now()
                 told_by_device = self.answers(script)
                 self._root, self._machine = told_by_device["root"], told_by_device.get("machine", "")

@@ -283,6 +283,17 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(ssh_host: SshHost, tmp_
         small.rmdir()
 
 
+def test_what_was_brought_long_ago_is_removed_and_nothing_else(ssh_host: SshHost, board: RemoteDevice) -> None:
+    root = board.root
+    board.ask(f"mkdir -p {root}/blobs {root}/outputs/x && cd {root} && touch -d '40 days ago' blobs/old outputs/x/old")
+    board.ask(f"cd {root} && touch -d '20 days ago' blobs/new outputs/x/new && touch -d '40 days ago' kept")
+    board.close()
+    with opened(ssh_host) as later:
+        later.hold()
+        found = later.ask(f"cd {root} && ls blobs/old blobs/new outputs/x/* kept 2>/dev/null; true").split()
+    assert found == ["blobs/new", "kept", "outputs/x/new"]
+
+
 # Being let in
 
 
