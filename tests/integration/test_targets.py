@@ -37,6 +37,13 @@ pytestmark = pytest.mark.slow
 TARGETS = {"board": "x86_64", "lab-pi4": "aarch64", "lab-android": "x86_64"}
 
 
+ONE_STEP_APART = ("lab-pi4", "litert")
+"""TensorFlow Lite's kernels for Arm round some of the last layer's values otherwise than those for x86."""
+
+STEP = 1 / 256
+"""Of the quantized probabilities."""
+
+
 @pytest.fixture(params=TARGETS)
 def target(request: pytest.FixtureRequest) -> Iterator[RemoteDevice]:
     if request.param == "board":
@@ -104,7 +111,11 @@ def test_from_probe_to_remove(target: RemoteDevice, demo: Demo, data: Evaluation
             here = measured(local, file, engine, what)["accuracy"]
             ours = outputs(local, file, engine, data, tmp_path / "here")
         its = outputs(target, file, engine, data, tmp_path / "there")
-        assert np.array_equal(ours, its)
+        if (target.name, engine) == ONE_STEP_APART:
+            assert np.max(np.abs(ours - its)) <= STEP
+            assert np.mean(ours != its) < 0.01
+        else:
+            assert np.array_equal(ours, its)
         assert (there["top1"], there["predictions"]) == (here["top1"], here["predictions"])
     root = target.root
     target.wipe()
