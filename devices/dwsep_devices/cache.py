@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dwsep_devices.errors import PermanentDeviceError
+from dwsep_devices.xdg import xdg_folder
 
 
 def cache_folder() -> Path:
@@ -19,12 +20,7 @@ def cache_folder() -> Path:
     Raises:
         PermanentDeviceError: the user has no home.
     """
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
-    except RuntimeError as error:
-        raise PermanentDeviceError("local: there is no home folder to keep a cache in; set XDG_CACHE_HOME") from error
-    return base / "edge-dwsep"
+    return xdg_folder("XDG_CACHE_HOME", ".cache", "a cache")
 
 
 @contextlib.contextmanager

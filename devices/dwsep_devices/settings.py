@@ -4,14 +4,13 @@ from __future__ import annotations
 
 __all__ = ["Reader", "config_folder", "read_table", "require_name"]
 
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dwsep_devices.errors import PermanentDeviceError
+from dwsep_devices.xdg import xdg_folder
 from dwsep_runtime.errors import InvalidInput, UnknownName
 
 if sys.version_info >= (3, 11):
@@ -34,12 +33,7 @@ def config_folder() -> Path:
     Raises:
         PermanentDeviceError: the user has no home.
     """
-    given = os.environ.get("XDG_CONFIG_HOME", "")
-    try:
-        base = Path(given) if Path(given).is_absolute() else Path.home() / ".config"
-    except RuntimeError as error:
-        raise PermanentDeviceError("there is no home folder to keep devices in; set XDG_CONFIG_HOME") from error
-    return base / "edge-dwsep"
+    return xdg_folder("XDG_CONFIG_HOME", ".config", "devices")
 
 
 def require_name(what: str, name: str) -> str:

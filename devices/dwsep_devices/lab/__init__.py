@@ -16,7 +16,7 @@ from dwsep_runtime.errors import UnknownName
 
 if TYPE_CHECKING:
     from dwsep_devices.lab.android import AndroidMachine
-    from dwsep_devices.lab.pi import PiMachine
+    from dwsep_devices.lab.pi import Machine, PiMachine
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,10 @@ class _Board(Lab):
         found = machine.running()
         if found is None:
             return Status(self.name, self.title, up=False)
-        return Status(
-            self.name, self.title, up=True, pid=found.guest.pid, address=f"ssh 127.0.0.1:{found.guest.ports[22]}"
-        )
+        return Status(self.name, self.title, up=True, pid=found.guest.pid, address=self.address(found))
+
+    def address(self, found: Machine) -> str:
+        return f"ssh 127.0.0.1:{found.guest.ports[22]}"
 
     def connection(self) -> LabConnection:
         return self.machine().connection()
@@ -126,14 +127,8 @@ class _AndroidArm64(_Board):
 
         return AndroidArm64(ANDROID)
 
-    def status(self) -> Status:
-        machine = self.machine()
-        machine.sweep_orphans()
-        found = machine.running()
-        if found is None:
-            return Status(self.name, self.title, up=False)
-        address = f"adb -P {found.adb_port} -s 127.0.0.1:{found.guest.ports[5555]}"
-        return Status(self.name, self.title, up=True, pid=found.guest.pid, address=address)
+    def address(self, found: Machine) -> str:
+        return f"adb -P {found.adb_port} -s 127.0.0.1:{found.guest.ports[5555]}"
 
 
 class _Android(Lab):
