@@ -433,10 +433,14 @@ def test_devices_that_are_not_known_are_told_before_any_is_measured(
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_dead_device_is_told_once_and_given_up(demo: Demo, command_line: CommandLine, named_board: Path) -> None:
     off = named_board / "edge-dwsep" / "devices" / "off.toml"
-    off.write_text('kind = "generic-linux"\nhost = "board"\nport = 1\noptions = ["-F", "/dev/null"]\n')
+    off.write_text('kind = "generic-linux"\nhost = "127.0.0.1"\nport = 1\noptions = ["-F", "/dev/null"]\n')
     files = [demo.artifact(ending) for ending in ("w8a8.tflite", "float32.tflite", "float16.tflite")]
-    done = command_line("bench", *files, "--device", "off")
+    done = command_line("bench", *files, "--engine", "litert", "--device", "off", "--json")
     assert done.returncode == 7
-    assert done.stderr.count("Could not resolve") + done.stderr.count("Connection refused") <= 2
+    errors = [run["error"] for run in json.loads(done.stdout)["runs"]]
+    assert [error.startswith("not tried") for error in errors] == [False, False, True]
+    assert all("Connection refused (tried 4 times)" in error for error in errors)
+    assert done.stderr.count("Connection refused") == 1
