@@ -51,7 +51,7 @@ def run_demo(folder: Path, command: str, on_step: Callable[[str], None] = lambda
     source = open_model(CHECKPOINT)
     data = open_data(DATA)
     results = new_results(command, {**LATENCY.to_json(), "data": DATA}, [LocalDevice.description])
-    results["model"] = {**asdict(source.facts), "labels": list(source.labels)}
+    results["models"] = [{**asdict(source.facts), "labels": list(source.labels), "trained": True, "reference": None}]
     results["data"] = {"name": data.evaluation.name, "count": len(data.evaluation), "sha256": data.evaluation.sha256}
     failed: list[tuple[Recipe, DwsepError]] = []
     artifacts = export_source(
@@ -71,6 +71,7 @@ def run_demo(folder: Path, command: str, on_step: Callable[[str], None] = lambda
         "top1": correct / count,
         "top1_interval": wilson_interval(correct, count),
     }
+    results["models"][0]["reference"] = results["reference"]
     plan = [(artifact, engine) for artifact in artifacts for engine in engines_of(artifact, ())]
     device = LocalDevice()
     try:

@@ -74,6 +74,7 @@ def run_record(device: str, artifact: Artifact, title: str, engine: str, threads
     return {
         "device": device,
         "emulated": False,
+        "model": artifact.manifest.model.name if artifact.manifest else "",
         "variant": title,
         "format": artifact.format,
         "scheme": artifact.scheme,

@@ -13,7 +13,7 @@ from typing import Any
 
 from dwsep_export.output import json_text, write_text
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 TOOLS = ("edge-dwsep", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "numpy")
 
 
@@ -24,11 +24,12 @@ def new_results(command: str, settings: Mapping[str, Any], devices: Sequence[Map
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "command": command,
         "versions": {**{name: metadata.version(name) for name in TOOLS}, "python": platform.python_version()},
-        "model": None,
+        "models": [],
         "data": None,
         "reference": None,
         "devices": [dict(device) for device in devices],
         "settings": dict(settings),
+        "sweep": None,
         "runs": [],
         "comparisons": [],
     }

@@ -24,7 +24,7 @@ def _plural(amount: int, noun: str) -> str:
 
 def _sentence(results: Mapping[str, Any], runs: Sequence[ReportedRun]) -> str:
     """Return what was measured, on what, with what, and how often, as one plain sentence."""
-    model, data = section(results, "model"), section(results, "data")
+    model, data = _model_of(results), section(results, "data")
     device = _device_of(results)
     shape, times = model.get("input_shape"), "\N{MULTIPLICATION SIGN}"
     traits = [
@@ -53,8 +53,14 @@ def _device_of(results: Mapping[str, Any]) -> Mapping[str, Any]:
     return section({"device": devices[0]}, "device") if isinstance(devices, list) and devices else {}
 
 
+def _model_of(results: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the model of the results, the first where there are several."""
+    models = results.get("models")
+    return section({"model": models[0]}, "model") if isinstance(models, list) and models else {}
+
+
 def _model_name(results: Mapping[str, Any]) -> str:
-    model = section(results, "model")
+    model = _model_of(results)
     if model.get("name"):
         return value(model["name"])
     alpha = number(model.get("alpha"))
@@ -255,7 +261,7 @@ def _device(results: Mapping[str, Any], runs: Sequence[ReportedRun]) -> str:
 
 def _repeat(results: Mapping[str, Any], runs: Sequence[ReportedRun]) -> str:
     command = results.get("command")
-    model, data = section(results, "model"), section(results, "data")
+    model, data = _model_of(results), section(results, "data")
     settings = _definitions(_pairs(section(results, "settings")))
     versions = _definitions((str(tool), value(version)) for tool, version in section(results, "versions").items())
     inputs = _definitions(
