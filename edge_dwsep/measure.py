@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["LatencySettings", "measure_latency", "profile_latency", "require_known_options", "run_record", "setup_of"]
+__all__ = [
+    "LatencySettings",
+    "latency_of_launches",
+    "launch",
+    "measure_latency",
+    "profile_latency",
+    "require_known_options",
+    "run_record",
+    "setup_of",
+]
 
 import importlib
 import threading
@@ -147,31 +156,38 @@ def measure_latency(device: Device, artifact: Artifact, engine: str, settings: L
     Raises:
         DwsepError: the device or the run failed.
     """
-    setup = setup_of(artifact, engine, settings)
     if settings.scenario == "cold-start":
-        return _cold_start(device, artifact, engine, settings, setup)
-    if settings.scenario == "sustained":
-        processes, expected = 1, settings.seconds
-        scenario: SingleStream | Offline | Sustained = Sustained(
-            settings.seconds, min(Sustained.window_seconds, settings.seconds / 20)
-        )
-    else:
-        processes = settings.processes
-        samples = -(-settings.min_samples // processes)
-        seconds = settings.min_seconds / processes
-        expected = seconds + settings.max_warmup_seconds
-        if settings.scenario == "offline":
-            scenario = Offline(samples, seconds, settings.max_warmup_seconds)
-        else:
-            scenario = SingleStream(
-                samples, seconds, settings.max_warmup_seconds, settings.precision, settings.percentile
-            )
+        return _cold_start(device, artifact, engine, settings, setup_of(artifact, engine, settings))
+    processes = 1 if settings.scenario == "sustained" else settings.processes
     # What makes figures of samples takes a tenth of a second to import; the device is at work meanwhile.
     threading.Thread(target=importlib.import_module, args=("edge_dwsep.latency",), daemon=True).start()
     results: list[dict[str, Any]] = []
     while len(results) < processes and not _narrow_enough(results, settings):
-        limit = settings.timeout + expected + _cool_down_seconds(settings)
-        results.append(run_job(device, artifact.file, engine, scenario, setup, timeout=limit))
+        results.append(launch(device, artifact, engine, settings))
+    return latency_of_launches(results, settings)
+
+
+def launch(device: Device, artifact: Artifact, engine: str, settings: LatencySettings) -> dict[str, Any]:
+    """Time an artifact in one fresh process, its share of what ``settings`` ask for.
+
+    Returns:
+        The result of the run; see :func:`dwsep_devices.run_job`.
+
+    Raises:
+        DwsepError: the device or the run failed.
+    """
+    scenario, expected = _share_of(settings)
+    limit = settings.timeout + expected + _cool_down_seconds(settings)
+    return run_job(device, artifact.file, engine, scenario, setup_of(artifact, engine, settings), timeout=limit)
+
+
+def latency_of_launches(results: list[dict[str, Any]], settings: LatencySettings) -> dict[str, Any]:
+    """What several launches of one run show together: keys to put into its record, as :func:`measure_latency` does.
+
+    Args:
+        results: what :func:`launch` gave, one a process.
+        settings: that they were measured with.
+    """
     from edge_dwsep.latency import doubts_of_all, latency_figures, throughput_figures
 
     measured: dict[str, Any] = {
@@ -192,6 +208,19 @@ def measure_latency(device: Device, artifact: Artifact, engine: str, settings: L
         **circumstances(results[0]),
         "state": {"before": results[0]["state"]["before"], "after": results[-1]["state"]["after"]},
     }
+
+
+def _share_of(settings: LatencySettings) -> tuple[SingleStream | Offline | Sustained, float]:
+    """What one process does, and the seconds that it takes at most."""
+    if settings.scenario == "sustained":
+        window = min(Sustained.window_seconds, settings.seconds / 20)
+        return Sustained(settings.seconds, window), settings.seconds
+    samples = -(-settings.min_samples // settings.processes)
+    seconds = settings.min_seconds / settings.processes
+    warm_up = settings.max_warmup_seconds
+    if settings.scenario == "offline":
+        return Offline(samples, seconds, warm_up), seconds + warm_up
+    return SingleStream(samples, seconds, warm_up, settings.precision, settings.percentile), seconds + warm_up
 
 
 def profile_latency(
