@@ -20,8 +20,8 @@ class StepKind(str, Enum):
 
     DATA opens a data set; NETWORK builds, loads or trains a Keras model; REFERENCE runs it on the data; LOWER makes the
     float graph of a format; CALIBRATE records its activation ranges; CONVERT makes a recipe's file; VERIFY compares it
-    with Keras and writes its manifest. On a device, LAUNCH times a run in one process, ACCURACY classifies, OPERATORS
-    times each operator, COUNT counts instructions.
+    with Keras and writes its manifest. On a device, REACH opens it, PUSH brings a file there, LAUNCH times a run in one
+    process, ACCURACY classifies, OPERATORS times each operator, COUNT counts instructions.
     """
 
     DATA = "data"
@@ -31,6 +31,7 @@ class StepKind(str, Enum):
     CALIBRATE = "calibrate"
     CONVERT = "convert"
     VERIFY = "verify"
+    REACH = "reach"
     PUSH = "push"
     LAUNCH = "launch"
     ACCURACY = "accuracy"
@@ -49,6 +50,8 @@ class Step:
         title: for people.
         device: name of the device that it runs on; empty for whatever host there is.
         asides: JSON values that the work needs but that do not decide what comes out: paths, time limits.
+        by_content: whether ``spec`` itself names the contents that are taken, by hash; how they were made does not
+            matter then, and ``needs`` decides nothing.
     """
 
     kind: StepKind
@@ -57,6 +60,7 @@ class Step:
     title: str = ""
     device: str = ""
     asides: Mapping[str, Any] = field(default_factory=dict)
+    by_content: bool = False
 
     @cached_property
     def key(self) -> str:
@@ -65,7 +69,7 @@ class Step:
             "kind": self.kind.value,
             "version": KIND_VERSIONS[self.kind.value],
             "spec": self.spec,
-            "needs": dict(self.needs),
+            "needs": {} if self.by_content else dict(self.needs),
         }
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -114,6 +118,14 @@ class Executor(Protocol):
 
     def wait(self, timeout: float) -> Sequence[Outcome]:
         """Steps that ended since it was last asked; waits up to ``timeout`` seconds for one if there is none."""
+        ...
+
+    def identity(self, device: str) -> Mapping[str, Any]:
+        """JSON values that tell one device from another, so that what was measured on it is taken for no other's.
+
+        Raises:
+            UnknownDevice: no device has that name.
+        """
         ...
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ KIND_VERSIONS = {
     "calibrate": 1,
     "convert": 1,
     "verify": 1,
+    "reach": 1,
     "push": 1,
     "launch": 1,
     "accuracy": 1,
