@@ -267,7 +267,7 @@ def _repeat(results: Mapping[str, Any], runs: Sequence[ReportedRun]) -> str:
     inputs = _definitions(
         [
             ("model", _model_name(results) if model else ""),
-            ("model sha256", value(model.get("sha256"))),
+            ("weights sha256", value(model.get("weights_sha256"))),
             ("data", value(data.get("name"))),
             ("data sha256", value(data.get("sha256"))),
             *((run.file, run.sha256) for run in {run.sha256: run for run in runs if run.file}.values()),

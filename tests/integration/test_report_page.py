@@ -84,7 +84,7 @@ def results() -> dict[str, Any]:
         "created": "2026-11-22T19:00:00Z",
         "command": "edge-dwsep demo",
         "versions": {"edge-dwsep": "0.1.0"},
-        "model": {"name": "mobilenet_v1 0.25", "input_shape": [32, 32, 1], "sha256": "ab" * 32},
+        "models": [{"name": "mobilenet_v1 0.25", "input_shape": [32, 32, 1], "weights_sha256": "ab" * 32}],
         "data": {"name": "fashion-mnist-test-sample", "count": 2000, "sha256": "cd" * 32},
         "reference": {"name": "keras float32", "top1": 0.9155},
         "devices": [{"name": "local", "cpu": "a CPU with rather a long name @ 2.70GHz", "cores": 2}],

@@ -50,11 +50,13 @@ def run(variant: str = "tflite-w8a8", engine: str = "litert", **changes: Any) ->
 def results(*runs: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Return what results.json would hold for these runs."""
     return {
-        "schema_version": 1,
+        "schema_version": 4,
         "created": "2026-11-22T19:00:00Z",
         "command": "edge-dwsep demo",
         "versions": {"edge-dwsep": "0.1.0", "python": "3.11.7"},
-        "model": {"name": "mobilenet_v1 0.25", "input_shape": [32, 32, 1], "params": 218000, "sha256": "ab" * 32},
+        "models": [
+            {"name": "mobilenet_v1 0.25", "input_shape": [32, 32, 1], "params": 218000, "weights_sha256": "ab" * 32}
+        ],
         "data": {"name": "fashion-mnist-test-sample", "count": 2000, "sha256": "cd" * 32},
         "reference": {"name": "keras float32", "top1": 0.9155, "top1_interval": [0.9025, 0.927]},
         "devices": [{"name": "local", "cpu": "a CPU", "cores": 2, "memory_bytes": 25_200_000_000}],
@@ -133,7 +135,7 @@ def mark_area(point: ET.Element) -> float:
         {"runs": [run(file=HOSTILE)]},
         {"runs": [run(sha256=HOSTILE)]},
         {"runs": [run(state={"before": {HOSTILE: HOSTILE}, "after": {HOSTILE: [HOSTILE]}})]},
-        {"model": {"name": HOSTILE, "input_shape": [HOSTILE], "sha256": HOSTILE}},
+        {"models": [{"name": HOSTILE, "input_shape": [HOSTILE], "weights_sha256": HOSTILE}]},
         {"data": {"name": HOSTILE, "sha256": HOSTILE}},
         {"devices": [{"name": HOSTILE, "cpu": HOSTILE, HOSTILE: HOSTILE}]},
         {"reference": {"name": HOSTILE, "top1": 0.9}},
