@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Artifact", "open_artifact"]
+__all__ = ["Artifact", "open_artifact", "place_artifact"]
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from dwsep_export.manifest import Manifest, load_manifest
+from dwsep_export.manifest import Manifest, load_manifest, manifest_path
 from dwsep_runtime.model_file import model_format, sha256_of
 
 
@@ -51,3 +51,16 @@ def open_artifact(file: Path) -> Artifact:
     found = model_format(file)
     manifest, manifest_sha256 = load_manifest(file) or (None, "")
     return Artifact(file, found, sha256_of(file), manifest, manifest_sha256)
+
+
+def place_artifact(model: Path, manifest: Path, final: Path) -> Artifact:
+    """Give a finished model file and its manifest their final names, on the same file system.
+
+    Raises:
+        InvalidInput: they do not belong together.
+    """
+    # An old manifest must never stand beside a new file, nor the other way round.
+    manifest_path(final).unlink(missing_ok=True)
+    model.replace(final)
+    manifest.replace(manifest_path(final))
+    return open_artifact(final)

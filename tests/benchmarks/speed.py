@@ -49,7 +49,8 @@ def startup() -> None:
 def exports() -> None:
     """Four TFLite exports, with and without their verification, beside one conversion by TensorFlow's own call."""
     from dwsep_export import Recipe
-    from dwsep_export.exporter import Lowering, export_model, make_tflite
+    from dwsep_export.conversion import make_tflite
+    from dwsep_export.exporter import Lowering, export_model
     from dwsep_export.quiet import quiet
     from edge_dwsep.datasets.sources import open_data
     from edge_dwsep.export import export_request

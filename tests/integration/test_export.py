@@ -265,12 +265,12 @@ def test_an_artifact_that_differs_from_keras_is_refused_and_not_written(small_ne
 def test_one_failing_recipe_does_not_stop_the_others(
     small_network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dwsep_export import ConversionError, exporter
+    from dwsep_export import ConversionError, conversion
 
     def refuse(lowered: bytes) -> bytes:
         raise ConversionError("no float16 today")
 
-    monkeypatch.setattr(exporter, "to_float16", refuse)
+    monkeypatch.setattr(conversion, "to_float16", refuse)
     failed = []
     recipes = [Recipe.parse("tflite-float16"), Recipe.parse("tflite-float32")]
     made = export_model(
@@ -284,7 +284,7 @@ def test_one_failing_recipe_does_not_stop_the_others(
 
 
 def test_the_float_graph_is_lowered_once(small_network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dwsep_export import exporter
+    from dwsep_export import conversion
     from dwsep_export.tflite_float import lower_to_tflite
 
     lowered = []
@@ -293,7 +293,7 @@ def test_the_float_graph_is_lowered_once(small_network: Any, tmp_path: Path, mon
         lowered.append(model)
         return lower_to_tflite(model)
 
-    monkeypatch.setattr(exporter, "lower_to_tflite", counting)
+    monkeypatch.setattr(conversion, "lower_to_tflite", counting)
     recipes = [Recipe.parse(f"tflite-{scheme}") for scheme in ("float32", "float16", "w8-dynamic", "w8a8")]
     assert len(export_model(request_for(small_network), recipes, tmp_path)) == 4
     assert len(lowered) == 1
