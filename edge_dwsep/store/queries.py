@@ -1,0 +1,193 @@
+"""Ask a store for runs and sweeps."""
+
+from __future__ import annotations
+
+__all__ = ["find", "full_record", "run_columns", "sweep_columns", "whole_results"]
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
+
+from edge_dwsep.errors import InvalidStore
+from edge_dwsep.light import full
+from edge_dwsep.store.records import RunFilter
+from edge_dwsep.store.schema import devices, run_steps, runs, steps, sweep_runs, sweeps
+
+LISTED = tuple(column for column in runs.c if column.name not in {"record", "device_id"})
+
+
+def run_columns(connection: Connection, where: RunFilter) -> list[dict[str, Any]]:
+    """The columns of runs to search by, newest first."""
+    query = _newest(select(*LISTED), where)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def sweep_columns(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """What sweeps were, newest first, each with its number of ``runs`` and of those that ``failed``."""
+    failed = func.sum(case((runs.c.status != "ok", 1), else_=0))
+    counts = (
+        select(sweep_runs.c.sweep_id, func.count().label("runs"), failed.label("failed"))
+        .join(runs, runs.c.key == sweep_runs.c.run_key)
+        .group_by(sweep_runs.c.sweep_id)
+        .subquery()
+    )
+    shown = (sweeps.c.id, sweeps.c.name, sweeps.c.status, sweeps.c.started, sweeps.c.finished, sweeps.c.command)
+    query = (
+        select(
+            *shown,
+            sweeps.c.plan,
+            func.coalesce(counts.c.runs, 0).label("runs"),
+            func.coalesce(counts.c.failed, 0).label("failed"),
+        )
+        .outerjoin(counts, counts.c.sweep_id == sweeps.c.id)
+        .order_by(sweeps.c.started.desc(), sweeps.c.id)
+    )
+    if limit:
+        query = query.limit(limit)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def find(connection: Connection, prefix: str, place: str) -> tuple[str, str]:
+    """("sweep" or "run", whole id) of the one whose id begins so, a sweep whose id is just this before all others.
+
+    Raises:
+        InvalidStore: there is none, or more than one.
+    """
+    found = [("sweep", row.id) for row in connection.execute(_begins(select(sweeps.c.id), sweeps.c.id, prefix))]
+    found += [("run", row.key) for row in connection.execute(_begins(select(runs.c.key), runs.c.key, prefix))]
+    whole = [one for one in found if one[1] == prefix]
+    if whole or len(found) == 1:
+        return (whole or found)[0]
+    if not found or not prefix:
+        raise InvalidStore(
+            f"store {place} has no run or sweep {prefix!r}; `edge-dwsep results list` and "
+            "`edge-dwsep results list --sweeps` tell their ids"
+        )
+    some = ", ".join(f"{kind} {whole_id[: len(prefix) + 6]}" for kind, whole_id in found[:5])
+    raise InvalidStore(f"{prefix!r} begins the id of more than one in store {place}: {some}; give more of it")
+
+
+def full_record(connection: Connection, key: str, *, samples: bool) -> dict[str, Any] | None:
+    """A run's record, with raw samples if asked for; None if there is no such run."""
+    row = connection.execute(select(runs.c.record).where(runs.c.key == key)).first()
+    if row is None:
+        return None
+    record = {**json.loads(row.record), "id": key}
+    return _with_samples(connection, [record])[0] if samples else record
+
+
+def whole_results(
+    connection: Connection, sweep_id: str | None, url: str, place: str, *, samples: bool, where: RunFilter
+) -> dict[str, Any]:
+    """A results dict: see :meth:`edge_dwsep.store.Store.results`."""
+    from edge_dwsep.results import new_results
+
+    if sweep_id is None:
+        query = _newest(select(runs.c.key, runs.c.device_id, runs.c.record), where)
+        rows = connection.execute(query).all()
+        records = _records(rows)
+        results = new_results("edge-dwsep results", {}, _devices(connection, {row.device_id for row in rows}))
+        kept = connection.execute(select(sweeps.c.models, sweeps.c.data).order_by(sweeps.c.started)).all()
+        names = {record.get("model") for record in records}
+        models = {model.get("name"): model for row in kept for model in row.models}
+        sets = [row.data for row in kept if row.data]
+        results["models"] = [model for name, model in models.items() if name in names]
+        results["data"] = sets[0] if sets and all(one == sets[0] for one in sets) else None
+    else:
+        sweep = connection.execute(select(sweeps).where(sweeps.c.id == sweep_id)).first()
+        if sweep is None:
+            raise InvalidStore(
+                f"store {place} has no sweep {sweep_id!r}; `edge-dwsep results list --sweeps` tells their ids"
+            )
+        query = (
+            _filtered(select(runs.c.key, runs.c.device_id, runs.c.record, sweep_runs.c.reused), where)
+            .join(sweep_runs, sweep_runs.c.run_key == runs.c.key)
+            .where(sweep_runs.c.sweep_id == sweep_id)
+            .order_by(sweep_runs.c.position, runs.c.key)
+        )
+        rows = connection.execute(query.limit(where.limit) if where.limit else query).all()
+        records = _records(rows)
+        for record, row in zip(records, rows, strict=True):
+            record["reused"] = row.reused
+        results = new_results(sweep.command, sweep.settings, _devices(connection, {row.device_id for row in rows}))
+        results.update(
+            created=sweep.started,
+            versions=sweep.versions,
+            models=sweep.models,
+            data=sweep.data,
+            sweep={
+                **{name: getattr(sweep, name) for name in ("id", "name", "plan", "excluded", "started", "finished")},
+                "status": sweep.status,
+                "store": url,
+            },
+        )
+    results["runs"] = _with_samples(connection, records) if samples else records
+    return results
+
+
+def _records(rows: Iterable[Any]) -> list[dict[str, Any]]:
+    rows = list(rows)
+    # Read at once, equal keys of all records are one string each: a third of the memory.
+    records: list[dict[str, Any]] = json.loads(f"[{','.join(row.record for row in rows)}]")
+    for record, row in zip(records, rows, strict=True):
+        record["id"] = row.key
+    return records
+
+
+def _devices(connection: Connection, ids: set[str]) -> list[dict[str, Any]]:
+    """What is known of devices; of several of one name, the one seen last."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in connection.execute(select(devices.c.id, devices.c.name, devices.c.facts).order_by(devices.c.created)):
+        if row.id in ids:
+            found[row.name] = row.facts
+    return list(found.values())
+
+
+def _with_samples(connection: Connection, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [_full(connection, record) for record in records]
+
+
+def _full(connection: Connection, record: Mapping[str, Any]) -> dict[str, Any]:
+    query = (
+        select(steps.c.kind, steps.c.facts)
+        .join(run_steps, run_steps.c.step_key == steps.c.key)
+        .where(run_steps.c.run_key == record["id"], steps.c.kind.in_(("launch", "accuracy")))
+        .order_by(run_steps.c.round, steps.c.created)
+    )
+    rows = connection.execute(query).all()
+    launches = [row.facts for row in rows if row.kind == "launch"]
+    told = [row.facts["record"] for row in rows if row.kind == "accuracy"]
+    return full(record, launches, (told[-1].get("accuracy") if told else None) or {})
+
+
+def _newest(query: Select[Any], where: RunFilter) -> Select[Any]:
+    query = _filtered(query, where)
+    if where.sweep:
+        query = query.join(sweep_runs, sweep_runs.c.run_key == runs.c.key).where(sweep_runs.c.sweep_id == where.sweep)
+    query = query.order_by(runs.c.created.desc(), runs.c.key)
+    return query.limit(where.limit) if where.limit else query
+
+
+def _filtered(query: Select[Any], where: RunFilter) -> Select[Any]:
+    wanted = (
+        (runs.c.model, where.models),
+        (runs.c.scheme, where.schemes),
+        (runs.c.format, where.formats),
+        (runs.c.engine, where.engines),
+        (runs.c.device, where.devices),
+        (runs.c.threads, where.threads),
+    )
+    for column, values in wanted:
+        if values:
+            query = query.where(column.in_(list(values)))
+    if where.since:
+        query = query.where(runs.c.created >= where.since)
+    if where.valid:
+        query = query.where(runs.c.valid, runs.c.status == "ok")
+    return query
+
+
+def _begins(query: Select[Any], column: ColumnElement[str], prefix: str) -> Select[Any]:
+    return query.where(column.startswith(prefix, autoescape=True)).order_by(column).limit(6)
