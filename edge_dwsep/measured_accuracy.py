@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from dwsep_devices import Device, Setup, run_job
 from dwsep_export import Artifact
 from dwsep_runtime.accuracy_scenarios import Accuracy
-from dwsep_runtime.arrays import decode_array
+from dwsep_runtime.arrays import decode_array, encode_array
 from dwsep_runtime.engines.protocol import EngineSettings
 from dwsep_runtime.errors import InvalidInput
 from dwsep_runtime.golden import LARGE_DIFFERENCE
@@ -141,7 +141,11 @@ def measure_accuracy(
 
 
 def accuracy_record(measured: Mapping[str, Any], data: EvaluationSet, names: tuple[str, ...]) -> dict[str, Any]:
-    """The ``accuracy`` of a run's record, from what the runtime measured."""
+    """The ``accuracy`` of a run's record, from what the runtime measured.
+
+    ``correct`` tells of each image whether it was right, eight to a byte, the first image in the highest bit: runs are
+    compared image by image by it, whatever the labels.
+    """
     count, classes = measured["count"], measured["classes"]
     labels = np.zeros(0, np.int64) if data.labels is None else data.labels
     predictions = decode_array(measured["predictions"])
@@ -153,6 +157,7 @@ def accuracy_record(measured: Mapping[str, Any], data: EvaluationSet, names: tup
         "top5": measured["top5_correct"] / count,
         "top5_interval": wilson_interval(measured["top5_correct"], count),
         "predictions": measured["predictions"],
+        "correct": encode_array(np.packbits(predictions == labels)),
         "confusion": confusion_matrix(labels, predictions, classes).tolist(),
         "per_class": per_class(labels, predictions, classes, names),
         **{name: measured[name] for name in LOOP},

@@ -53,7 +53,7 @@ class Constraints:
         """Constraints as options and plans write them, such as ``{"max_drop": "1pp", "max_p90": "20ms"}``.
 
         Args:
-            texts: by the names of the attributes; None where there is none.
+            texts: by the names of the attributes; None or nothing where there is none.
             option: what messages call a name.
 
         Raises:
@@ -63,7 +63,7 @@ class Constraints:
         for name in texts:
             if name not in READ:
                 raise UnknownName("constraint", name, READ)
-        return cls(**{name: READ[name](text, option(name)) for name, text in texts.items() if text is not None})
+        return cls(**{name: READ[name](text, option(name)) for name, text in texts.items() if text})
 
     def to_json(self) -> dict[str, float]:
         """Those that there are."""
