@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["measure_side_by_side"]
+__all__ = ["interrupted_once", "measure_side_by_side"]
 
 import contextlib
 import multiprocessing
@@ -95,7 +95,7 @@ def _measure_on(
     wait_for_lease: bool,  # noqa: FBT001  # of a process
 ) -> None:
     """The life of a device's process: steps as they begin, and at last its results."""
-    _interrupted_once()
+    interrupted_once()
 
     def say(kind: str, content: Any) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -121,7 +121,7 @@ def _measure_on(
         say("results", results)
 
 
-def _interrupted_once() -> None:
+def interrupted_once() -> None:
     """Let this process be interrupted by its parent, and clean up undisturbed after that.
 
     A terminal and CI send their signal to all processes of a command, and the parent then ends its children: what

@@ -13,6 +13,7 @@ from pathlib import Path
 from dwsep_devices.cache import cache_folder
 from dwsep_export.errors import OutputNotWritable
 from dwsep_runtime.model_file import sha256_of
+from edge_dwsep.sweep.errors import LostContent
 
 
 class BlobFolder:
@@ -75,20 +76,20 @@ class BlobFolder:
         """A content.
 
         Raises:
-            KeyError: it is not there, or damaged.
+            LostContent: it is not there, or damaged.
         """
         if not self.has(sha256):
-            raise KeyError(sha256)
+            raise LostContent(sha256)
         return self.path(sha256).read_bytes()
 
     def copy(self, sha256: str, target: Path) -> None:
         """Put a copy of a content at ``target`` in one rename; its folder must exist.
 
         Raises:
-            KeyError: it is not there, or damaged.
+            LostContent: it is not there, or damaged.
         """
         if not self.has(sha256):
-            raise KeyError(sha256)
+            raise LostContent(sha256)
         part = target.with_name(f".{target.name}.part")
         shutil.copyfile(self.path(sha256), part)
         part.replace(target)

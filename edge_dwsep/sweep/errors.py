@@ -1,0 +1,33 @@
+"""Errors of sweeps; the root of the tree is :class:`dwsep_runtime.errors.DwsepError`.
+
+DwsepError
+├── InvalidInput
+│   └── InvalidSweep            a plan, folder or option that no sweep can be made of
+├── SweepBusy                   another sweep works in the same folder
+└── LostContent                 a file that a step put out is no longer there, or damaged
+"""
+
+from __future__ import annotations
+
+__all__ = ["InvalidSweep", "LostContent", "SweepBusy"]
+
+from dwsep_runtime.errors import DwsepError, InvalidInput
+
+
+class InvalidSweep(InvalidInput):
+    """A plan, folder or option that no sweep can be made of."""
+
+
+class SweepBusy(DwsepError):
+    """Another sweep works in the same folder."""
+
+
+class LostContent(DwsepError):
+    """A file that a step put out is no longer in the folder of contents, or is damaged there."""
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(f"content {sha256[:12]} is lost or damaged; run the sweep again")
+        self.sha256 = sha256
+
+    def __reduce__(self) -> tuple[type[LostContent], tuple[str]]:
+        return type(self), (self.sha256,)
