@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, select, update
+from sqlalchemy import Connection, Engine, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from edge_dwsep.errors import StoreUnreachable
@@ -219,15 +219,46 @@ class Store:
             for step, turn in sorted(steps):
                 link = self._insert(run_steps).values(run_key=key, step_key=step, round=turn)
                 connection.execute(link.on_conflict_do_nothing())
-            link = self._insert(sweep_runs).values(sweep_id=sweep_id, run_key=key, position=position, reused=reused)
-            connection.execute(
-                link.on_conflict_do_update(
-                    index_elements=["sweep_id", "run_key"],
-                    set_={"position": link.excluded.position, "reused": link.excluded.reused},
-                )
-            )
+            self._link(connection, sweep_id, {key: position}, reused=reused)
 
         self._write(work)
+
+    def reuse_runs(self, sweep_id: str, positions: Mapping[str, int]) -> set[str]:
+        """Make runs that are there already part of a sweep; gives the keys of those that are, and did not fail.
+
+        Args:
+            sweep_id: of a sweep that has begun.
+            positions: of runs in the sweep, by their keys.
+        """
+        found: set[str] = set()
+
+        def work(connection: Connection) -> None:
+            found.clear()
+            for some in _chunks(positions):
+                there = select(runs.c.key).where(runs.c.key.in_(some), runs.c.status == "ok")
+                found.update(connection.execute(there).scalars())
+            if found:
+                self._link(connection, sweep_id, {key: positions[key] for key in sorted(found)}, reused=True)
+
+        if positions:
+            self._write(work)
+        return found
+
+    def _link(self, connection: Connection, sweep_id: str, positions: Mapping[str, int], *, reused: bool) -> None:
+        """Give runs their positions in a sweep; at each there is one run, and what was there before is no part of it.
+
+        A run that the sweep itself measured does not count as reused when the sweep goes on.
+        """
+        here = sweep_runs.c.sweep_id == sweep_id
+        for key, position in positions.items():
+            connection.execute(
+                delete(sweep_runs).where(here, sweep_runs.c.position == position, sweep_runs.c.run_key != key)
+            )
+            link = self._insert(sweep_runs).values(sweep_id=sweep_id, run_key=key, position=position, reused=reused)
+            changed = {"position": link.excluded.position}
+            if not reused:
+                changed["reused"] = link.excluded.reused
+            connection.execute(link.on_conflict_do_update(index_elements=["sweep_id", "run_key"], set_=changed))
 
     def results(
         self, sweep_id: str | None = None, *, samples: bool = False, where: RunFilter | None = None

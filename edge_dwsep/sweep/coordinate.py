@@ -80,13 +80,13 @@ class Hooks:
     """What a coordinator asks and tells.
 
     Attributes:
-        known: asked of each run whose artifact is known, with the outputs so far: whether the run is in the store.
+        known: asked of runs whose artifacts are known, with the outputs so far: which of them are in the store.
         finished: told of each run whose steps are all done or of which one failed, with the outputs of its steps.
         begun: told of each step that begins.
         ended: told how each step ended.
     """
 
-    known: Callable[[RunTask, Mapping[str, StepOutput]], bool]
+    known: Callable[[Sequence[RunTask], Mapping[str, StepOutput]], Sequence[RunTask]]
     finished: Callable[[RunTask, Mapping[str, StepOutput]], None]
     begun: Callable[[Step], None] = lambda step: None
     ended: Callable[[Outcome], None] = lambda outcome: None
@@ -152,6 +152,7 @@ class Coordinator:
         self.outputs.update(self._store.outputs(self._graph))
         for task in self._tasks:
             self._make(task)
+        self._leave_known(self._open())
         wanted = [step.key for task in self._open() if task.steps for step in task.steps.measuring]
         self.outputs.update(self._store.outputs(wanted))
         for task in self._open():
@@ -203,7 +204,10 @@ class Coordinator:
                 self._drop(task.verify.key)
             return
         task.steps = task.steps_of(task.made)
-        if self._hooks.known(task, self.outputs):
+
+    def _leave_known(self, tasks: Iterable[RunTask]) -> None:
+        """End runs that are in the store."""
+        for task in self._hooks.known([task for task in tasks if task.steps is not None], self.outputs):
             task.finished = True
 
     def _take_up(self, task: RunTask) -> None:
@@ -387,14 +391,16 @@ class Coordinator:
             for task in self._of_step.get(step.key, ()):
                 self._close(task)
             return
-        for task in self._open():
-            if task.steps is None and step.key in (task.verify.key, task.convert.key):
+        tasks = [task for task in self._open() if step.key in {task.verify.key, task.convert.key}]
+        for task in tasks:
+            if task.steps is None:
                 self._make(task)
-                if task.steps is not None:
-                    self.outputs.update(
-                        self._store.outputs(one.key for one in task.steps.measuring if one.key not in self.outputs)
-                    )
-                    self._take_up(task)
+        self._leave_known(tasks)
+        for task in tasks:
+            if task.steps is not None and not task.finished:
+                unknown = [one.key for one in task.steps.measuring if one.key not in self.outputs]
+                self.outputs.update(self._store.outputs(unknown))
+                self._take_up(task)
 
     def _lost(self, step: Step) -> None:
         """A file that a step needs was not there: whoever made it makes it again, and the step waits."""
