@@ -15,6 +15,7 @@ from dwsep_devices import LocalDevice
 from dwsep_export import RECIPES, Recipe
 from dwsep_export.output import staging_folder, write_text
 from dwsep_runtime.errors import DwsepError
+from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.shares import wilson_interval
 from edge_dwsep.datasets.evaluation import EvaluationSet
 from edge_dwsep.datasets.sources import open_data
@@ -63,7 +64,7 @@ def run_demo(folder: Path, command: str, on_step: Callable[[str], None] = lambda
         on_failure=lambda recipe, error: failed.append((recipe, error)),
     )
     on_step("classify with keras float32")
-    expected = predictions_of(source, data.evaluation)
+    expected = predictions_of(source.model, source.preprocessing or Preprocessing(), data.evaluation.images)
     correct = int(np.count_nonzero(expected == data.evaluation.labels))
     count = len(data.evaluation)
     results["reference"] = {

@@ -89,7 +89,7 @@ def export(
             source,
             wanted,
             output,
-            data=noise(source) if data is None else open_data(data),
+            data=noise(source.facts.input_shape) if data is None else open_data(data),
             preprocessing=preprocessing,
             on_step=progress.step,
             on_failure=lambda recipe, error: failures.append((recipe, error)),

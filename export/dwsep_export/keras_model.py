@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["load_keras_model", "require_exportable"]
+__all__ = ["keras_input_shape", "load_keras_model", "require_exportable", "require_keras_file"]
 
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -27,6 +28,24 @@ def load_keras_model(path: Path) -> keras.Model:
         InvalidModel: missing, empty, truncated, or not a .keras file.
         UnsupportedModel: it holds a custom layer, a lambda, or is not of one image input and one output.
     """
+    require_keras_file(path)
+    load_tensorflow()
+    import keras
+
+    try:
+        model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # keras raises TypeError, ValueError, KeyError and more for what it cannot rebuild
+        raise UnsupportedModel(_why_not_loaded(path, error)) from error
+    require_exportable(model)
+    return model
+
+
+def require_keras_file(path: Path) -> None:
+    """Make sure, without Keras, that a file is a whole .keras file.
+
+    Raises:
+        InvalidModel: missing, empty, truncated, or not a .keras file.
+    """
     if not path.exists():
         raise InvalidModel(f"model file {path} does not exist")
     if path.suffix != ".keras" or path.is_dir():
@@ -41,15 +60,23 @@ def load_keras_model(path: Path) -> keras.Model:
         raise InvalidModel(f"{path} is truncated or not a .keras file: {error}; save the model again") from error
     if damaged or not {"config.json", "metadata.json", "model.weights.h5"} <= names:
         raise InvalidModel(f"{path} is damaged or not a .keras file: {damaged or 'parts of it are missing'}")
-    load_tensorflow()
-    import keras
 
+
+def keras_input_shape(path: Path) -> tuple[int, int, int] | None:
+    """(height, width, channels) of a .keras file as it tells them itself; None where it does not.
+
+    Raises:
+        InvalidModel: as :func:`require_keras_file`.
+    """
+    require_keras_file(path)
     try:
-        model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # keras raises TypeError, ValueError, KeyError and more for what it cannot rebuild
-        raise UnsupportedModel(_why_not_loaded(path, error)) from error
-    require_exportable(model)
-    return model
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))["config"]
+        first = next(layer for layer in config["layers"] if layer["class_name"] == "InputLayer")
+        _, height, width, channels = first["config"]["batch_shape"]
+        return int(height), int(width), int(channels)
+    except (ValueError, KeyError, TypeError, StopIteration):
+        return None
 
 
 def require_exportable(model: keras.Model) -> None:
