@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_dwsep.datasets.labelled import LabelledImages
 from edge_dwsep.datasets.sample import read_arrays
-from edge_dwsep.datasets.sources import SOURCES, open_data
+from edge_dwsep.datasets.sources import SOURCES, DataSource, open_data
 from edge_dwsep.errors import InvalidData
 
 
@@ -61,6 +61,12 @@ class EvaluationSet:
         """A set of labelled images."""
         return cls(images.name, images.images, images.labels, images.class_names)
 
+    @classmethod
+    def of_source(cls, source: DataSource) -> EvaluationSet:
+        """The images of a data set to evaluate on, with labels where it has them."""
+        images = source.evaluation
+        return cls(images.name, images.images, images.labels if source.labelled else None, images.class_names)
+
     def __len__(self) -> int:
         return len(self.inputs)
 
@@ -79,21 +85,25 @@ class EvaluationSet:
         return digest.hexdigest()
 
 
-def open_evaluation(name: str) -> EvaluationSet:
+def open_evaluation(
+    name: str, *, side: int | tuple[int, int] | None = None, channels: int | None = None
+) -> EvaluationSet:
     """Open a data set to evaluate on.
 
     Args:
         name: as for :func:`open_data`; or an .npz file with ``images`` (uint8) but no labels, or with ``inputs``
             (floating-point, count x any shape) with or without ``labels``. Those are taken whole, since nothing of them
             serves calibration.
+        side: as for :func:`open_data`.
+        channels: as for :func:`open_data`.
 
     Raises:
-        UnknownName: neither a known name nor an .npz file.
-        InvalidData: the file cannot be used.
+        UnknownName: neither a known name nor an .npz file nor a folder.
+        InvalidData: the file or folder cannot be used.
         DataUnavailable: the set is not installed and cannot be downloaded.
     """
-    if name in SOURCES or not name.endswith(".npz"):
-        return EvaluationSet.of(open_data(name).evaluation)
+    if name in SOURCES or not name.endswith(".npz") or Path(name).is_dir():
+        return EvaluationSet.of_source(open_data(name, side=side, channels=channels))
     path = Path(name)
     arrays = read_arrays(path)
     if ("images" in arrays) == ("inputs" in arrays):

@@ -5,39 +5,14 @@ from __future__ import annotations
 __all__ = ["SOURCES", "DataSource", "open_data"]
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dwsep_runtime.errors import UnknownName
 from edge_dwsep.datasets import fashion_mnist
-from edge_dwsep.datasets.labelled import LabelledImages
+from edge_dwsep.datasets.parted import CALIBRATION_COUNT, CALIBRATION_SEED, DataSource, parted
 from edge_dwsep.datasets.sample import CALIBRATION, EVALUATION, load_npz, load_sample
-from edge_dwsep.errors import InvalidData
-
-CALIBRATION_COUNT = 200
-CALIBRATION_SEED = 0
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """Where images come from.
-
-    Attributes:
-        evaluation: images to measure accuracy and agreement on.
-        calibration_pool: images that ``calibration_indices`` points into.
-        calibration_indices: int64; none of them is in ``evaluation``.
-    """
-
-    evaluation: LabelledImages
-    calibration_pool: LabelledImages
-    calibration_indices: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-
-    @property
-    def calibration(self) -> LabelledImages:
-        """The images to take activation ranges from."""
-        return self.calibration_pool.subset(self.calibration_indices)
 
 
 def fashion_mnist_sample() -> DataSource:
@@ -58,25 +33,28 @@ SOURCES: dict[str, Callable[[], DataSource]] = {
 }
 
 
-def open_data(name: str) -> DataSource:
+def open_data(name: str, *, side: int | tuple[int, int] | None = None, channels: int | None = None) -> DataSource:
     """Open a data set.
 
     Args:
-        name: a name of ``SOURCES``, or the path of an .npz file with ``images`` and ``labels``. A file's images are
-            parted: up to 200 drawn at random, at most half, are for calibration and the others for evaluation.
+        name: a name of ``SOURCES``, the path of an .npz file with ``images`` and ``labels``, or a folder of images as
+            :mod:`edge_dwsep.datasets.folder` describes it. Images that do not come apart are parted: up to 200 drawn
+            at random, at most half, are for calibration and the others for evaluation.
+        side: pixels a side, or (height, width), that image files are brought to; of no consequence for other sets.
+            None where the files have one size already.
+        channels: 1 or 3 that image files are turned into; None for 3.
 
     Raises:
-        UnknownName: neither a known name nor an .npz file.
-        InvalidData: the file cannot be used.
+        UnknownName: neither a known name nor an .npz file nor a folder.
+        InvalidData: the file or folder cannot be used.
         DataUnavailable: the set is not installed and cannot be downloaded.
     """
     if name in SOURCES:
         return SOURCES[name]()
+    if Path(name).is_dir():
+        from edge_dwsep.datasets.folder import open_folder
+
+        return open_folder(Path(name), sides=(side, side) if isinstance(side, int) else side, channels=channels)
     if not name.endswith(".npz"):
-        raise UnknownName("data set", name, [*SOURCES, "FILE.npz"])
-    whole = load_npz(Path(name))
-    if len(whole) < 2:
-        raise InvalidData(f"{name} holds {len(whole)} image; at least 2 are needed, to calibrate and to evaluate")
-    count = min(CALIBRATION_COUNT, len(whole) // 2)
-    order = np.random.default_rng(CALIBRATION_SEED).permutation(len(whole)).astype(np.int64)
-    return DataSource(whole.subset(np.sort(order[count:])), whole, np.sort(order[:count]))
+        raise UnknownName("data set", name, [*SOURCES, "FILE.npz", "FOLDER"])
+    return parted(load_npz(Path(name)))
