@@ -29,6 +29,6 @@ def results_of(source: str, store: str | None = None, *, samples: bool = False) 
         return read_results(path)
     from edge_dwsep.store import open_store
 
-    with open_store(store) as opened:
+    with open_store(store, create=False) as opened:
         found: dict[str, Any] = opened.results(source, samples=samples)
     return found

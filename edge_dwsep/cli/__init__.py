@@ -32,6 +32,11 @@ DEBUG_VARIABLE = "EDGE_DWSEP_DEBUG"
         "export": ("edge_dwsep.cli.export:export", "Make verified .tflite and .onnx files of a Keras model."),
         "bench": ("edge_dwsep.cli.bench:bench", "Time model files on a device."),
         "accuracy": ("edge_dwsep.cli.accuracy:accuracy", "Measure the accuracy of model files on a device."),
+        "sweep": (
+            "edge_dwsep.cli.sweep:sweep",
+            "Measure every variant of a plan, choose, report; goes on where it stopped.",
+        ),
+        "results": ("edge_dwsep.cli.results:results", "List, show, export and choose among what sweeps measured."),
         "devices": ("edge_dwsep.cli.devices:devices", "Add, probe, prepare and remove devices."),
         "models": ("edge_dwsep.cli.models:models", "List, show and train networks."),
         "lab": ("edge_dwsep.cli.lab:lab", "Emulated targets: a Raspberry Pi, an Android."),

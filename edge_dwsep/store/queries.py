@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["find", "full_record", "run_columns", "sweep_columns", "whole_results"]
+__all__ = [
+    "count_runs",
+    "each_record",
+    "find",
+    "full_record",
+    "results_of_run",
+    "run_columns",
+    "sweep_columns",
+    "whole_results",
+]
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, case, func, select
@@ -14,6 +24,9 @@ from edge_dwsep.errors import InvalidStore
 from edge_dwsep.light import full
 from edge_dwsep.store.records import RunFilter
 from edge_dwsep.store.schema import devices, run_steps, runs, steps, sweep_runs, sweeps
+
+AT_ONCE = 100
+"""Records with raw samples that are in memory together."""
 
 LISTED = tuple(column for column in runs.c if column.name not in {"record", "device_id"})
 
@@ -49,24 +62,34 @@ def sweep_columns(connection: Connection, limit: int) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def find(connection: Connection, prefix: str, place: str) -> tuple[str, str]:
-    """("sweep" or "run", whole id) of the one whose id begins so, a sweep whose id is just this before all others.
+def count_runs(connection: Connection, where: RunFilter) -> int:
+    """How many runs are as asked for, whatever the limit."""
+    chosen = _newest(select(runs.c.key), replace(where, limit=0)).order_by(None).subquery()
+    return connection.scalar(select(func.count()).select_from(chosen)) or 0
+
+
+def find(connection: Connection, prefix: str, place: str, kinds: Sequence[str] = ("sweep", "run")) -> tuple[str, str]:
+    """("sweep" or "run", whole id) of the one whose id begins so; an id that is just this comes before all others.
 
     Raises:
         InvalidStore: there is none, or more than one.
     """
-    found = [("sweep", row.id) for row in connection.execute(_begins(select(sweeps.c.id), sweeps.c.id, prefix))]
-    found += [("run", row.key) for row in connection.execute(_begins(select(runs.c.key), runs.c.key, prefix))]
+    found: list[tuple[str, str]] = []
+    for kind, column in (("sweep", sweeps.c.id), ("run", runs.c.key)):
+        if kind in kinds and prefix:
+            begins = select(column).where(column.startswith(prefix, autoescape=True)).order_by(column).limit(6)
+            found += [(kind, whole) for whole in connection.scalars(begins)]
     whole = [one for one in found if one[1] == prefix]
     if whole or len(found) == 1:
         return (whole or found)[0]
-    if not found or not prefix:
+    if not found:
+        lists = {"sweep": "`edge-dwsep results list --sweeps`", "run": "`edge-dwsep results list`"}
         raise InvalidStore(
-            f"store {place} has no run or sweep {prefix!r}; `edge-dwsep results list` and "
-            "`edge-dwsep results list --sweeps` tell their ids"
+            f"store {place} has no {' or '.join(kinds)} {prefix!r}; {' and '.join(lists[kind] for kind in kinds)} "
+            f"tell{'s' if len(kinds) == 1 else ''} the ids"
         )
-    some = ", ".join(f"{kind} {whole_id[: len(prefix) + 6]}" for kind, whole_id in found[:5])
-    raise InvalidStore(f"{prefix!r} begins the id of more than one in store {place}: {some}; give more of it")
+    some = ", ".join(f"{kind} {one[: len(prefix) + 6]}" for kind, one in found[:5])
+    raise InvalidStore(f"{prefix!r} begins more than one id in store {place}: {some}; give more of it")
 
 
 def full_record(connection: Connection, key: str, *, samples: bool) -> dict[str, Any] | None:
@@ -75,32 +98,43 @@ def full_record(connection: Connection, key: str, *, samples: bool) -> dict[str,
     if row is None:
         return None
     record = {**json.loads(row.record), "id": key}
-    return _with_samples(connection, [record])[0] if samples else record
+    return _full(connection, record) if samples else record
+
+
+def each_record(connection: Connection, where: RunFilter, *, samples: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """When each run was kept, and its record; newest first."""
+    query = _newest(select(runs.c.key, runs.c.created, runs.c.record), where)
+    for some in connection.execution_options(yield_per=AT_ONCE).execute(query).partitions():
+        for row, record in zip(some, _records(some), strict=True):
+            yield row.created, _full(connection, record) if samples else record
+
+
+def results_of_run(connection: Connection, key: str, *, samples: bool) -> dict[str, Any]:
+    """A results dict of one run that is there: see :meth:`edge_dwsep.store.Store.results_of_run`."""
+    last = (
+        select(sweeps.c.id)
+        .join(sweep_runs, sweep_runs.c.sweep_id == sweeps.c.id)
+        .where(sweep_runs.c.run_key == key)
+        .order_by(sweeps.c.started)
+    )
+    ids = list(connection.scalars(last))
+    results = _whole(connection, RunFilter(), runs.c.key == key)
+    if samples:
+        results["runs"] = [_full(connection, record) for record in results["runs"]]
+    measured = connection.scalar(select(runs.c.created).where(runs.c.key == key))
+    return {**results, "measured": measured, "sweeps": ids}
 
 
 def whole_results(
     connection: Connection, sweep_id: str | None, url: str, place: str, *, samples: bool, where: RunFilter
 ) -> dict[str, Any]:
     """A results dict: see :meth:`edge_dwsep.store.Store.results`."""
-    from edge_dwsep.results import new_results
-
     if sweep_id is None:
-        query = _newest(select(runs.c.key, runs.c.device_id, runs.c.record), where)
-        rows = connection.execute(query).all()
-        records = _records(rows)
-        results = new_results("edge-dwsep results", {}, _devices(connection, {row.device_id for row in rows}))
-        kept = connection.execute(select(sweeps.c.models, sweeps.c.data).order_by(sweeps.c.started)).all()
-        names = {record.get("model") for record in records}
-        models = {model.get("name"): model for row in kept for model in row.models}
-        sets = [row.data for row in kept if row.data]
-        results["models"] = [model for name, model in models.items() if name in names]
-        results["data"] = sets[0] if sets and all(one == sets[0] for one in sets) else None
+        results = _whole(connection, where)
+        records = results["runs"]
     else:
-        sweep = connection.execute(select(sweeps).where(sweeps.c.id == sweep_id)).first()
-        if sweep is None:
-            raise InvalidStore(
-                f"store {place} has no sweep {sweep_id!r}; `edge-dwsep results list --sweeps` tells their ids"
-            )
+        _, sweep_id = find(connection, sweep_id, place, kinds=("sweep",))
+        sweep = connection.execute(select(sweeps).where(sweeps.c.id == sweep_id)).one()
         query = (
             _filtered(select(runs.c.key, runs.c.device_id, runs.c.record, sweep_runs.c.reused), where)
             .join(sweep_runs, sweep_runs.c.run_key == runs.c.key)
@@ -111,6 +145,8 @@ def whole_results(
         records = _records(rows)
         for record, row in zip(records, rows, strict=True):
             record["reused"] = row.reused
+        from edge_dwsep.results import new_results
+
         results = new_results(sweep.command, sweep.settings, _devices(connection, {row.device_id for row in rows}))
         results.update(
             created=sweep.started,
@@ -123,7 +159,23 @@ def whole_results(
                 "store": url,
             },
         )
-    results["runs"] = _with_samples(connection, records) if samples else records
+    results["runs"] = [_full(connection, record) for record in records] if samples else records
+    return results
+
+
+def _whole(connection: Connection, where: RunFilter, *also: ColumnElement[bool]) -> dict[str, Any]:
+    """Light results of whichever sweeps, newest first."""
+    from edge_dwsep.results import new_results
+
+    rows = connection.execute(_newest(select(runs.c.key, runs.c.device_id, runs.c.record), where).where(*also)).all()
+    results = new_results("edge-dwsep results", {}, _devices(connection, {row.device_id for row in rows}))
+    results["runs"] = _records(rows)
+    kept = connection.execute(select(sweeps.c.models, sweeps.c.data).order_by(sweeps.c.started)).all()
+    names = {record.get("model") for record in results["runs"]}
+    models = {model.get("name"): model for row in kept for model in row.models}
+    sets = [row.data for row in kept if row.data]
+    results["models"] = [model for name, model in models.items() if name in names]
+    results["data"] = sets[0] if sets and all(one == sets[0] for one in sets) else None
     return results
 
 
@@ -143,10 +195,6 @@ def _devices(connection: Connection, ids: set[str]) -> list[dict[str, Any]]:
         if row.id in ids:
             found[row.name] = row.facts
     return list(found.values())
-
-
-def _with_samples(connection: Connection, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [_full(connection, record) for record in records]
 
 
 def _full(connection: Connection, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +235,3 @@ def _filtered(query: Select[Any], where: RunFilter) -> Select[Any]:
     if where.valid:
         query = query.where(runs.c.valid, runs.c.status == "ok")
     return query
-
-
-def _begins(query: Select[Any], column: ColumnElement[str], prefix: str) -> Select[Any]:
-    return query.where(column.startswith(prefix, autoescape=True)).order_by(column).limit(6)

@@ -10,14 +10,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, delete, select, update
+from sqlalchemy import Connection, Engine, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from edge_dwsep.errors import StoreUnreachable
 from edge_dwsep.store.connection import connected, reading, writing
 from edge_dwsep.store.location import shown, store_url
 from edge_dwsep.store.migrate import prepare
-from edge_dwsep.store.queries import find, full_record, run_columns, sweep_columns, whole_results
+from edge_dwsep.store.queries import (
+    count_runs,
+    each_record,
+    find,
+    full_record,
+    results_of_run,
+    run_columns,
+    sweep_columns,
+    whole_results,
+)
 from edge_dwsep.store.records import RunFilter, SweepRecord, now
 from edge_dwsep.store.rows import artifact_row, device_row, run_row
 from edge_dwsep.store.schema import artifacts, devices, run_steps, runs, steps, sweep_runs, sweeps
@@ -266,12 +275,12 @@ class Store:
         """A results dict (:mod:`edge_dwsep.results`): of a sweep in its order, or of all runs, newest first.
 
         Args:
-            sweep_id: None for the runs of every sweep.
+            sweep_id: of the sweep, or the beginning of it that no other has; None for the runs of every sweep.
             samples: whether with raw samples and predictions; without, records are light.
             where: which of the runs.
 
         Raises:
-            InvalidStore: there is no such sweep.
+            InvalidStore: there is no such sweep, or more than one.
         """
         with reading(self._engine, self.place) as connection:
             return whole_results(
@@ -287,6 +296,45 @@ class Store:
         """Id, name, status, started, finished, command, plan, and ``runs`` and ``failed`` counted; newest first."""
         with reading(self._engine, self.place) as connection:
             return sweep_columns(connection, limit)
+
+    def records(self, where: RunFilter, *, samples: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
+        """When each run was kept, and its record; newest first, a hundred in memory at a time.
+
+        Args:
+            where: which runs.
+            samples: whether with raw samples and predictions.
+        """
+        with reading(self._engine, self.place) as connection:
+            yield from each_record(connection, where, samples=samples)
+
+    def results_of_run(self, key: str, *, samples: bool = False) -> dict[str, Any]:
+        """A results dict of one run; besides, when it was kept as ``measured``, and the ids of its ``sweeps``."""
+        with reading(self._engine, self.place) as connection:
+            return results_of_run(connection, key, samples=samples)
+
+    def count_runs(self, where: RunFilter) -> int:
+        """How many runs are as asked for, whatever the limit."""
+        with reading(self._engine, self.place) as connection:
+            return count_runs(connection, where)
+
+    def count_sweeps(self) -> int:
+        """How many sweeps there are."""
+        with reading(self._engine, self.place) as connection:
+            return connection.scalar(select(func.count()).select_from(sweeps)) or 0
+
+    def values(self, column: str) -> list[Any]:
+        """The values that a column of the runs has, such as every ``engine``."""
+        with reading(self._engine, self.place) as connection:
+            return list(connection.scalars(select(runs.c[column]).distinct().order_by(runs.c[column])))
+
+    def find_sweep(self, prefix: str) -> str:
+        """The id of the sweep whose id begins so.
+
+        Raises:
+            InvalidStore: there is none, or more than one.
+        """
+        with reading(self._engine, self.place) as connection:
+            return find(connection, prefix, self.place, kinds=("sweep",))[1]
 
     def find(self, prefix: str) -> tuple[str, str]:
         """("sweep" or "run", whole id) of the one whose id begins so.
