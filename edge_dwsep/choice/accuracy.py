@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["AccuracyScale", "right_answers"]
+__all__ = ["AccuracyScale"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.shares import mcnemar
 from edge_dwsep.choice.front import IntervalScale, Points
 from edge_dwsep.choice.objectives import Figure
@@ -19,13 +17,6 @@ from edge_dwsep.choice.objectives import Figure
 SIGNIFICANT = 0.05
 MOST_PAIRED = 2000
 """Runs that are compared image by image; the table of pairs grows with the square."""
-
-
-def right_answers(accuracy: Mapping[str, Any] | None) -> NDArray[np.bool_] | None:
-    """Which images were right, in their order; None where results do not tell."""
-    if not accuracy or not accuracy.get("correct"):
-        return None
-    return np.unpackbits(decode_array(accuracy["correct"]), count=accuracy["count"]).astype(np.bool_)
 
 
 class AccuracyScale:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_dwsep.choice.accuracy import AccuracyScale, right_answers
+from edge_dwsep.answers import right_answers
+from edge_dwsep.choice.accuracy import AccuracyScale
 from edge_dwsep.choice.constraints import Constraints, findings
 from edge_dwsep.choice.drop import Drop, drops
 from edge_dwsep.choice.front import IntervalScale, Scale, kernel

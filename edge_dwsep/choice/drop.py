@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_dwsep.choice.accuracy import right_answers
+from edge_dwsep.answers import right_answers
 from edge_dwsep.choice.objectives import Figure
 from edge_dwsep.share_differences import paired_difference, unpaired_difference
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["MIN_SAMPLES", "mean_interval", "percentile", "percentile_interval", "relative_half_width", "student_t"]
+__all__ = [
+    "MIN_SAMPLES",
+    "half_of_batches",
+    "mean_interval",
+    "percentile",
+    "percentile_interval",
+    "relative_half_width",
+    "student_t",
+]
 
 import math
 from collections.abc import Sequence
@@ -76,7 +84,7 @@ def percentile_interval(processes: Sequence[NDArray[Any]], q: float) -> Optional
     middle = percentile(ordered, q)
     share = q / 100
     independent = math.sqrt(share * (1 - share) / count)
-    half = max(Z_95 * independent, _half_of_batches([group <= middle for group in groups]))
+    half = max(Z_95 * independent, half_of_batches([group <= middle for group in groups]))
     if half > min(share, 1 - share) and not MIDDLE[0] <= q <= MIDDLE[1]:
         return None
     low = float(ordered[math.floor(max(0.0, share - half) * (count - 1))])
@@ -104,8 +112,12 @@ def student_t(freedom: int) -> float:
     return table[freedom - 1] if freedom <= len(table) else Z_95 + 2.5 / freedom
 
 
-def _half_of_batches(below: Sequence[NDArray[Any]]) -> float:
-    """Half-width of a share from the spread of batches around the mean of their own process."""
+def half_of_batches(below: Sequence[NDArray[Any]]) -> float:
+    """Half of the 95 % interval of the mean of dependent samples: from the spread of batches of each process.
+
+    Args:
+        below: of each process at least two samples, in their order; Booleans where the mean is a share.
+    """
     import numpy as np
 
     means: list[float] = []
@@ -154,7 +166,7 @@ def mean_interval(processes: Sequence[NDArray[Any]]) -> Optional[tuple[float, fl
     if sum(len(group) for group in groups) < BATCHES or min(len(group) for group in groups) < 2:
         return None
     mean = float(np.concatenate(groups).mean())
-    half = _half_of_batches(groups)
+    half = half_of_batches(groups)
     factor = _factor_between([float(group.mean()) for group in groups])
     if half >= mean:
         return None
