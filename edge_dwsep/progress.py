@@ -64,6 +64,12 @@ class Progress:
             sys.stderr.flush()
         self._step = name
 
+    def total(self, total: int) -> None:
+        """Say how many steps there are, as far as is known by now."""
+        if self._rich is not None:
+            self._rich.update(self._task, total=total)
+        self._total = total
+
     def set(self, done: int, name: str = "") -> None:
         """Say how many steps are done, for work that counts by itself."""
         if self._rich is not None:

@@ -94,7 +94,7 @@ def option_of(key: str) -> str:
 def sweep_options(function: Function) -> Function:
     """Adds the argument PLAN_OR_MODEL... and an option for each key of a plan; see :func:`plan_from_options`."""
     options = [
-        click.argument("plan_or_model", nargs=-1, required=True),
+        click.argument("plan_or_model", nargs=-1, required=False),
         *(
             click.option(option_of(key), _parameter(key), multiple=True, metavar="LIST", help=said)
             for key, (_, said) in LISTS.items()

@@ -1,0 +1,170 @@
+"""What ``edge-dwsep sweep`` does once its plan is known: carry it out, show what came out, and write it."""
+
+from __future__ import annotations
+
+__all__ = ["carry_out"]
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_dwsep.cli.exit_codes import exit_code_of_runs
+from edge_dwsep.progress import Progress
+from edge_dwsep.store import Store, open_store
+from edge_dwsep.sweep.answers import answers_stand, choice_of, write_answers
+from edge_dwsep.sweep.blobs import BlobFolder, default_blobs
+from edge_dwsep.sweep.carry_out import taken_up
+from edge_dwsep.sweep.expand import Expansion, PlannedRun
+from edge_dwsep.sweep.pace import Pace, in_words
+from edge_dwsep.sweep.plan import SweepPlan
+from edge_dwsep.sweep.session import Session, Told
+from edge_dwsep.sweep.show import print_plan
+from edge_dwsep.sweep.steps import Executor, Outcome, Step
+
+if TYPE_CHECKING:
+    from edge_dwsep.choice import Choice
+
+
+def carry_out(
+    plan: SweepPlan,
+    expansion: Expansion,
+    folder: Path,
+    store_url: str | None,
+    command: str,
+    *,
+    again: bool,
+    wait: bool,
+    scheduler: str,
+    mlflow: str,
+    as_json: bool,
+) -> int:
+    """Carry a plan out; returns the exit code for its runs.
+
+    Raises:
+        DwsepError: data, a model, the store or the folder cannot be used.
+    """
+    choice_of({"runs": [], "models": []}, plan)  # what cannot be read is told before hours of measuring
+    blobs = default_blobs()
+    with open_store(store_url) as store, Progress("sweep", 1) as progress:
+        progress.step("look for what is done already")
+        sweep = taken_up(folder, plan, again=again)
+        executor = _executor(scheduler, blobs, progress)
+        telling = _Telling(store, progress, plan, executor)
+        with sweep.session(
+            store, blobs, executor, command, expansion, wait=wait, told=telling.told
+        ) as session:
+            telling.session = session
+            sweep.keep(done=False)
+            _measure(session, plan, expansion, store, telling)
+        fresh = session.measured or not (sweep.done and answers_stand(folder))
+        if fresh:
+            progress.step("write the report")
+            results, choice = write_answers(store, sweep.id, folder, plan)
+        else:
+            results = store.results(sweep.id)
+            choice = choice_of(results, plan)
+        sweep.keep(done=True)
+        if mlflow:
+            from edge_dwsep.tracking import log_results
+
+            progress.step("log to MLflow")
+            log_results(store.results(sweep.id), folder, mlflow)
+    _show(results, choice, folder, telling, as_json=as_json)
+    return exit_code_of_runs(results["runs"])
+
+
+def _measure(session: Session, plan: SweepPlan, expansion: Expansion, store: Store, telling: _Telling) -> None:
+    """Measure all runs, or those that a search asks for."""
+    if plan.search is None:
+        coordinator = session.prepared(expansion.runs)
+        if coordinator.left() or coordinator.unmade():
+            telling.begins(plan, expansion)
+        session.measure(coordinator)
+        return
+    from edge_dwsep.search import search_runs
+
+    telling.begins(plan, expansion)
+    search_runs(session, plan, expansion, store)
+
+
+def _executor(scheduler: str, blobs: BlobFolder, progress: Progress) -> Executor:
+    """What does the steps: processes of this host, or the workers of a scheduler."""
+    if scheduler:
+        from edge_dwsep.sweep.dask_executor import DaskExecutor
+
+        return DaskExecutor(scheduler, blobs, progress.step)
+    from edge_dwsep.sweep.lanes import LaneExecutor
+
+    return LaneExecutor(blobs, progress.step)
+
+
+class _Telling:
+    """Tells people how a sweep goes: each step as it begins, the time that is left, runs that failed."""
+
+    def __init__(self, store: Store, progress: Progress, plan: SweepPlan, executor: Executor) -> None:
+        from edge_dwsep.sweep.estimate import seconds_of
+
+        self.session: Session | None = None
+        self.failures: list[Mapping[str, Any]] = []
+        self.steps: list[Outcome] = []
+        self._progress = progress
+        self._pace = Pace(store.seconds_by_kind(), lambda step: seconds_of(step.kind, step.device, plan), 1)
+        self._done = 0
+
+    @property
+    def told(self) -> Told:
+        """What a session tells."""
+        return Told(self._begun, self._ended, self._failed)
+
+    def begins(self, plan: SweepPlan, expansion: Expansion) -> None:
+        """Show the plan before anything is done."""
+        from edge_dwsep.sweep.estimate import estimate
+
+        print_plan(plan, expansion, estimate(expansion, plan, {}))
+
+    def _begun(self, step: Step) -> None:
+        left = self._left()
+        self._progress.total(self._done + len(left) + 1)
+        self._progress.step(f"{step.title} (about {in_words(self._pace.left(left))} left)")
+
+    def _ended(self, outcome: Outcome) -> None:
+        self._done += 1
+        self.steps.append(outcome)
+        self._pace.ended(outcome)
+
+    def _failed(self, record: Mapping[str, Any]) -> None:
+        self.failures.append(record)
+        self._progress.step(f"{record['model']} {record['variant']} on {record['engine']}, {record['device']} failed")
+
+    def _left(self) -> list[Step]:
+        coordinator = self.session.coordinator if self.session else None
+        return coordinator.left() if coordinator else []
+
+
+def _show(
+    results: Mapping[str, Any], choice: Choice, folder: Path, telling: _Telling, *, as_json: bool
+) -> None:
+    """Print the table, the recommendation and where everything lies; or the results as JSON."""
+    if as_json:
+        done = [{"kind": one.step.kind.value, "title": one.step.title, "seconds": one.seconds} for one in telling.steps]
+        click.echo(json.dumps({**results, "choice": choice.to_json(), "steps_done": done}))
+    else:
+        from edge_dwsep.table import console, print_results
+
+        print_results(console(), results)
+        for device in choice.devices:
+            if device.recommendation:
+                click.echo(f"{device.device}: {device.recommendation}")
+            for note in device.notes:
+                click.echo(f"{device.device}: {note}")
+        click.echo(f"report: {folder / 'report.html'}   artifacts: {folder / 'artifacts'}")
+    told = set()
+    for record in telling.failures:
+        reason = record["device"], record["error"]
+        if reason not in told:
+            told.add(reason)
+            said = f"{record['model']} {record['variant']} on {record['engine']}, {record['device']}"
+            click.echo(f"edge-dwsep: {said} failed: {record['error']}", err=True)

@@ -1,0 +1,201 @@
+"""A sweep from its plan to its results: one at a time in a folder, begun anew or gone on with."""
+
+from __future__ import annotations
+
+__all__ = ["Sweep", "expansion_of", "plan_in", "sweep_folder", "taken_up"]
+
+import contextlib
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dwsep_devices.cache import locked_if_free
+from dwsep_export.errors import OutputNotWritable
+from dwsep_export.output import staging_folder, write_text
+from edge_dwsep.results import new_results
+from edge_dwsep.store import Store, SweepRecord
+from edge_dwsep.sweep.blobs import BlobFolder
+from edge_dwsep.sweep.errors import InvalidSweep, SweepBusy
+from edge_dwsep.sweep.expand import Expansion, expand
+from edge_dwsep.sweep.plan import SweepPlan
+from edge_dwsep.sweep.session import Session, SweepSettings, Told
+from edge_dwsep.sweep.steps import Executor
+
+if TYPE_CHECKING:
+    from edge_dwsep.sweep.compile import CompileGraph
+
+STATE = "sweep.json"
+LOCK = ".edge-dwsep-sweep.lock"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep in a folder.
+
+    Attributes:
+        id: of the sweep in the store.
+        plan: of the sweep.
+        again: empty, or the word by which it measures anew.
+        folder: that it writes to.
+        done: whether it was carried out to its end before.
+    """
+
+    id: str
+    plan: SweepPlan
+    again: str
+    folder: Path
+    done: bool = False
+
+    def keep(self, *, done: bool) -> None:
+        """Write down what this sweep is, so that it can be gone on with.
+
+        Raises:
+            OutputNotWritable: the folder cannot be written.
+        """
+        told = {
+            "schema_version": 1,
+            "id": self.id,
+            "plan": self.plan.to_json(),
+            "again": self.again,
+            "done": done,
+        }
+        write_text(self.folder / STATE, json.dumps(told, indent=1) + "\n")
+
+    @contextlib.contextmanager
+    def session(
+        self,
+        store: Store,
+        blobs: BlobFolder,
+        executor: Executor,
+        command: str,
+        expansion: Expansion,
+        *,
+        wait: bool = True,
+        told: Told = Told(),  # frozen
+    ) -> Iterator[Session]:
+        """The sweep at work; the store tells how it ended.
+
+        Raises:
+            DwsepError: data or a model cannot be used, or the store does not work.
+        """
+        from edge_dwsep.sweep.compile import compile_steps
+
+        graph: CompileGraph = compile_steps(expansion.networks, expansion.variants, self.plan, blobs)
+        fresh = new_results(command, self.plan.measure.latency(1).to_json(), [])
+        store.begin_sweep(
+            SweepRecord(
+                self.id,
+                self.plan.name or self.folder.absolute().name,
+                command,
+                self.plan.to_json(),
+                versions=fresh["versions"],
+                settings=fresh["settings"],
+                excluded=[one.to_json() for one in expansion.excluded],
+            )
+        )
+        settings = SweepSettings(self.folder, wait, self.again)
+        status = "interrupted"
+        try:
+            yield Session(self.id, self.plan, expansion, graph, store, blobs, executor, settings, told)
+            status = "done"
+        except Exception:
+            status = "failed"
+            raise
+        finally:
+            executor.close()
+            with contextlib.suppress(Exception) if status != "done" else contextlib.nullcontext():
+                store.finish_sweep(self.id, status)
+
+
+def expansion_of(plan: SweepPlan) -> Expansion:
+    """The runs of a plan, as far as can be told without reaching devices or opening data.
+
+    Raises:
+        UnknownDevice: a device is not known.
+        InvalidInput: nothing is left, or a setting fits none of the models.
+    """
+    from edge_dwsep.datasets.names import DataShape, shape_of_data
+    from edge_dwsep.sweep.targets import target_of
+
+    devices = {name: target_of(name) for name in plan.devices}
+    return expand(plan, devices=devices, data=shape_of_data(plan.data) if plan.data else DataShape())
+
+
+@contextlib.contextmanager
+def sweep_folder(folder: Path) -> Iterator[None]:
+    """A folder to sweep in, for as long as the block lasts; nobody else sweeps in it meanwhile.
+
+    Raises:
+        SweepBusy: another sweep does.
+        OutputNotWritable: it cannot be written.
+    """
+    with staging_folder(folder):
+        pass
+    try:
+        with locked_if_free(folder / LOCK) as ours:
+            if not ours:
+                raise SweepBusy(
+                    f"another sweep is at work in {folder}; wait for it, or give another --output: "
+                    "what both need is made once, whatever the folder"
+                )
+            yield
+    except OSError as error:
+        if error.filename != str(folder / LOCK):
+            raise
+        raise OutputNotWritable(f"output folder {folder} cannot be written: {error.strerror}") from error
+
+
+def plan_in(folder: Path) -> SweepPlan | None:
+    """The plan of the sweep that a folder holds; None if it holds none.
+
+    Raises:
+        InvalidSweep: what it holds cannot be read.
+    """
+    kept = _kept(folder)
+    return None if kept is None else _plan(kept, folder)
+
+
+def taken_up(folder: Path, plan: SweepPlan, *, again: bool) -> Sweep:
+    """The sweep of a plan in a folder: the one that is there, if it has the same plan, or else a new one.
+
+    Args:
+        folder: to sweep in.
+        plan: of the sweep.
+        again: whether to measure anew what is in the store; a sweep that was to and was not finished goes on.
+
+    Raises:
+        InvalidSweep: what the folder holds cannot be read.
+    """
+    kept = _kept(folder)
+    if kept is not None and _plan(kept, folder) == plan:
+        unfinished = not kept.get("done", False)
+        word = str(kept.get("again", ""))
+        if again and not (unfinished and word):
+            word = uuid.uuid4().hex
+        return Sweep(str(kept["id"]), plan, word, folder, done=not unfinished)
+    return Sweep(uuid.uuid4().hex, plan, uuid.uuid4().hex if again else "", folder)
+
+
+def _kept(folder: Path) -> Mapping[str, Any] | None:
+    path = folder / STATE
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InvalidSweep(f"{path} cannot be read: {error}; remove it, nothing measured is lost") from error
+    if not isinstance(told, dict) or told.get("schema_version") != 1 or not isinstance(told.get("id"), str):
+        raise InvalidSweep(f"{path} is not of this version; remove it, nothing measured is lost")
+    return told
+
+
+def _plan(kept: Mapping[str, Any], folder: Path) -> SweepPlan:
+    from dwsep_runtime.errors import DwsepError
+
+    try:
+        return SweepPlan.from_json(kept["plan"])
+    except (KeyError, TypeError, AttributeError, DwsepError) as error:
+        raise InvalidSweep(f"{folder / STATE}: its plan cannot be read: {error}; remove it") from error
