@@ -274,8 +274,10 @@ def _engines(plan: SweepPlan, recipes: Sequence[Recipe], excluded: list[Excluded
         for format in formats
     }
     for name in plan.engines:
-        others = [format for format in formats if format != ENGINES[name].format]
-        excluded.extend(Excluded(f"{name} with {one}", f"it runs .{ENGINES[name].format} files") for one in others)
+        runs = ENGINES[name].format
+        # Who names engines alone leaves it to them which formats they take.
+        unable = [one for one in formats if one != runs and (plan.formats or not chosen[one] or runs not in formats)]
+        excluded.extend(Excluded(f"{name} with {one}", f"it runs .{runs} files") for one in unable)
     return chosen
 
 
