@@ -33,7 +33,7 @@ class DataSteps:
     def __init__(self, name: str, blobs: BlobFolder) -> None:
         self._name = name
         self._blobs = blobs
-        self._opened: dict[tuple[int, ...], Step] = {}
+        self._opened: dict[tuple[int, int, int] | None, Step] = {}
 
     def evaluation(self, input_shape: tuple[int, int, int] | None) -> Step:
         """The step that opens the images to verify, evaluate and calibrate on.
@@ -46,9 +46,9 @@ class DataSteps:
             DataUnavailable: it is not installed and cannot be downloaded.
         """
         sized = Path(self._name).is_dir()
-        size = input_shape if sized and input_shape is not None else ()
+        size = input_shape if sized else None
         if size not in self._opened:
-            source = open_data(self._name)
+            source = open_data(self._name, side=size[:2], channels=size[2]) if size else open_data(self._name)
             self._opened[size] = self._of(source)
         return self._opened[size]
 
@@ -68,7 +68,7 @@ class DataSteps:
     def _of(self, source: DataSource) -> Step:
         images = source.evaluation
         files = {IMAGES: self._put(images.images), CALIBRATION: self._put(source.calibration.images)}
-        if images.labels is not None:
+        if source.labelled:
             files[LABELS] = self._put(images.labels)
         origin = asdict(calibration_origin(source))
         return _step(
