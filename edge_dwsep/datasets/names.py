@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["DataShape", "is_known_set", "shape_of_data"]
+__all__ = ["KNOWN_SETS", "DataShape", "is_known_set", "shape_of_data"]
 
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FASHION_MNIST = ("fashion-mnist", "fashion-mnist-sample")
+KNOWN_SETS = ("fashion-mnist", "fashion-mnist-sample")
+"""Names of the sets of edge_dwsep.datasets.sources, which takes longer to import; both are Fashion-MNIST."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class DataShape:
 
 def is_known_set(name: str) -> bool:
     """Whether it is the name of a set of ours, and not a path."""
-    return name in FASHION_MNIST
+    return name in KNOWN_SETS
 
 
 def shape_of_data(name: str) -> DataShape:

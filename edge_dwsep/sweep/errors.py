@@ -2,20 +2,25 @@
 
 DwsepError
 ├── InvalidInput
-│   └── InvalidSweep            a plan, folder or option that no sweep can be made of
+│   └── InvalidSweep            a folder or option that no sweep can be made of
+│       └── InvalidPlan         a plan with a key or value that is not accepted
 ├── SweepBusy                   another sweep works in the same folder
 └── LostContent                 a file that a step put out is no longer there, or damaged
 """
 
 from __future__ import annotations
 
-__all__ = ["InvalidSweep", "LostContent", "SweepBusy"]
+__all__ = ["InvalidPlan", "InvalidSweep", "LostContent", "SweepBusy"]
 
 from dwsep_runtime.errors import DwsepError, InvalidInput
 
 
 class InvalidSweep(InvalidInput):
-    """A plan, folder or option that no sweep can be made of."""
+    """A folder or option that no sweep can be made of."""
+
+
+class InvalidPlan(InvalidSweep):
+    """A plan with a key or value that is not accepted; the message says where it stands."""
 
 
 class SweepBusy(DwsepError):

@@ -27,8 +27,9 @@ from typing import Any
 
 from dwsep_devices.settings import MOST_BYTES
 from edge_dwsep.datasets.names import is_known_set
+from edge_dwsep.sweep.errors import InvalidPlan
 from edge_dwsep.sweep.plan import SECTIONS, SweepPlan
-from edge_dwsep.sweep.plan_keys import Given, InvalidPlan, read_plan
+from edge_dwsep.sweep.plan_keys import Given, read_plan
 from edge_dwsep.sweep.toml_lines import toml_lines
 from edge_dwsep.words import in_a_line
 

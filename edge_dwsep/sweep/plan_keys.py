@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["KEYS", "Given", "InvalidPlan", "Key", "read_plan"]
+__all__ = ["KEYS", "Given", "Key", "read_plan"]
 
 import difflib
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dwsep_runtime.errors import InvalidInput, UnknownName
 from dwsep_runtime.scenarios import DAY, MODES
+from edge_dwsep.sweep.errors import InvalidPlan
 from edge_dwsep.sweep.plan import SECTIONS, SweepPlan, defaults_of
 
 MOST_SHOWN = 80
-
-
-class InvalidPlan(InvalidInput):
-    """A plan with a key or value that is not accepted; the message says where it stands."""
 
 
 @dataclass(frozen=True)
@@ -166,15 +162,15 @@ def _number(least: float, most: float, *, above: bool = False) -> Reader:
     return read
 
 
-def _name(names: Callable[[], Iterable[str]], aliases: Mapping[str, str] | None = None) -> Reader:
-    """One of several names, told when it is asked for."""
+def _name(names: Callable[[], Iterable[str]], aliases: Callable[[], Mapping[str, str]] = dict) -> Reader:
+    """One of several names, told when they are asked for."""
 
     def read(value: Any) -> str:
-        known, other = list(names()), dict(aliases or {})
+        known, others = list(names()), aliases()
         if isinstance(value, str):
-            if value in known or value in other:
-                return other.get(value, value)
-            near = difflib.get_close_matches(value, [*known, *other], n=1, cutoff=0.5)
+            if value in known or value in others:
+                return others.get(value, value)
+            near = difflib.get_close_matches(value, [*known, *others], n=1, cutoff=0.5)
             if near:
                 raise ValueError(f"one of {', '.join(known)} (did you mean {near[0]!r}?)")
         raise ValueError(f"one of {', '.join(known)}")
@@ -223,14 +219,17 @@ def _options(value: Any) -> dict[str, str]:
     return options
 
 
-def _quantity(example: str, units: Sequence[str]) -> Reader:
-    """A positive number with its unit, kept as text."""
-    form = re.compile(rf"(?:\d+(?:\.\d*)?|\.\d+)\s*(?:{'|'.join(map(re.escape, units))})")
+def _quantity(reader: str, examples: str) -> Reader:
+    """A number with its unit, kept as text, as a function of edge_dwsep.choice.quantities accepts it."""
 
     def read(value: Any) -> str:
-        if not isinstance(value, str) or not form.fullmatch(value.strip()):
-            raise ValueError(f'a number with its unit ({", ".join(units)}), such as "{example}"')
-        return "".join(value.split())
+        from edge_dwsep.choice import quantities
+
+        try:
+            getattr(quantities, reader)(value, "it")
+        except (InvalidInput, TypeError) as error:
+            raise ValueError(f'a text of a number and its unit, such as "{examples}"') from error
+        return str(value)
 
     return read
 
@@ -239,6 +238,12 @@ def _schemes() -> list[str]:
     from dwsep_export.recipe import Scheme
 
     return [scheme.value for scheme in Scheme]
+
+
+def _aliases() -> dict[str, str]:
+    from dwsep_export.recipe import ALIASES
+
+    return {alias: scheme.value for alias, scheme in ALIASES.items()}
 
 
 def _formats() -> list[str]:
@@ -257,6 +262,12 @@ def _engines() -> list[str]:
     from dwsep_runtime.engines import ENGINES
 
     return list(ENGINES)
+
+
+def _objectives() -> list[str]:
+    from edge_dwsep.choice.objectives import OBJECTIVES
+
+    return list(OBJECTIVES)
 
 
 def _model_here(name: str) -> None:
@@ -280,9 +291,18 @@ def _device_here(name: str) -> None:
         require_known(name)
 
 
-ALIASES = {"int8": "w8a8", "fp32": "float32", "fp16": "float16"}
-OBJECTIVES = ("top1", "p50", "p90", "p99", "size", "memory", "instructions")
-TIMES, SIZES = ("us", "ms", "s"), ("B", "kB", "MB", "GB", "KiB", "MiB", "GiB")
+def _data_here(name: str) -> None:
+    from pathlib import Path
+
+    from edge_dwsep.datasets.names import KNOWN_SETS
+
+    if name in KNOWN_SETS or Path(name).is_dir():
+        return
+    if not name.endswith(".npz"):
+        raise UnknownName("data set", name, [*KNOWN_SETS, "FILE.npz", "FOLDER"])
+    if not Path(name).is_file():
+        raise InvalidInput(f"there is no file {name!r}; give the path of an .npz file")
+
 
 _READERS: dict[str, tuple[str, Reader, bool, Callable[[Any], None] | None]] = {
     "name": ("name", _text, False, None),
@@ -292,12 +312,12 @@ _READERS: dict[str, tuple[str, Reader, bool, Callable[[Any], None] | None]] = {
     "channels": ("channels", _whole(1, 4096), False, None),
     "classes": ("classes", _whole(2, 10**6), False, None),
     "format": ("formats", _name(_formats), True, None),
-    "scheme": ("schemes", _name(_schemes, ALIASES), True, None),
+    "scheme": ("schemes", _name(_schemes, _aliases), True, None),
     "io": ("ios", _name(_ios), True, None),
     "engine": ("engines", _name(_engines), True, None),
     "threads": ("threads", _whole(1, 1024), True, None),
     "device": ("devices", _text, True, _device_here),
-    "data": ("data", _text, False, None),
+    "data": ("data", _text, False, _data_here),
     "epochs": ("epochs", _whole(0, 10**6), False, None),
     "seed": ("seed", _whole(0, 2**32 - 1), False, None),
     "scale": ("scale", _numbers, False, None),
@@ -318,13 +338,13 @@ _READERS: dict[str, tuple[str, Reader, bool, Callable[[Any], None] | None]] = {
     "measure.governor": ("governor", _text, False, None),
     "measure.cool_down": ("cool_down", _number(0, 150), False, None),
     "measure.priority": ("priority", _truth, False, None),
-    "choose.pareto": ("pareto", _name(lambda: OBJECTIVES), True, None),
-    "choose.max_drop": ("max_drop", _quantity("1pp", ("pp",)), False, None),
-    "choose.max_p50": ("max_p50", _quantity("20ms", TIMES), False, None),
-    "choose.max_p90": ("max_p90", _quantity("20ms", TIMES), False, None),
-    "choose.max_size": ("max_size", _quantity("1MB", SIZES), False, None),
-    "choose.max_memory": ("max_memory", _quantity("50MB", SIZES), False, None),
-    "choose.min_top1": ("min_top1", _quantity("90%", ("%",)), False, None),
+    "choose.pareto": ("pareto", _name(_objectives), True, None),
+    "choose.max_drop": ("max_drop", _quantity("points_of", "1pp"), False, None),
+    "choose.max_p50": ("max_p50", _quantity("milliseconds_of", "20ms"), False, None),
+    "choose.max_p90": ("max_p90", _quantity("milliseconds_of", "20ms"), False, None),
+    "choose.max_size": ("max_size", _quantity("bytes_of", "1MB"), False, None),
+    "choose.max_memory": ("max_memory", _quantity("bytes_of", "50MB"), False, None),
+    "choose.min_top1": ("min_top1", _quantity("share_of", "90%"), False, None),
     "search.trials": ("trials", _whole(1, 10**6), False, None),
     "search.seed": ("seed", _whole(0, 2**32 - 1), False, None),
 }
