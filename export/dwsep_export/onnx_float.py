@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dwsep_export.errors import ConversionError
+from dwsep_export.onnx_names import name_by_place
 from dwsep_export.quiet import quiet
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def export_to_onnx(model: keras.Model) -> onnx.ModelProto:
         raise ConversionError(
             f"{model.name!r} cannot be exported to ONNX: {' '.join(str(error).split())[:300]}"
         ) from error
+    name_by_place(slim)
     return slim
 
 
