@@ -4,15 +4,16 @@ from __future__ import annotations
 
 __all__ = ["Candidates", "recommend"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from edge_dwsep.choice.constraints import Constraints
 from edge_dwsep.choice.front import Scale
-from edge_dwsep.choice.names import listed, run_name
+from edge_dwsep.choice.names import listed, names_among
 from edge_dwsep.choice.objectives import Figure, Objective
 
 
@@ -44,9 +45,13 @@ class Candidates:
     positions: Mapping[int, int]
     failed: int
 
+    @cached_property
+    def _names(self) -> Callable[[Mapping[str, Any]], str]:
+        return names_among(self.runs[run] for run in self.figures)
+
     def name(self, run: int) -> str:
         """What a run is called among those with figures."""
-        return run_name(self.runs[run], [self.runs[other] for other in self.figures])
+        return self._names(self.runs[run])
 
     def better(self, run: int, others: Sequence[int], objective: Objective) -> list[int]:
         """Those of ``others`` that are shown to be better than a run."""
@@ -132,7 +137,7 @@ def _others(candidates: Candidates, best: int) -> list[str]:
 def _level(candidates: Candidates, level: Sequence[int], noun: str) -> list[str]:
     if not level:
         return []
-    names = listed([candidates.name(run) for run in level])
+    names = listed(level, candidates.name)
     return [f"{names} {'is' if len(level) == 1 else 'are'} not distinguishable in {noun}"]
 
 
@@ -154,12 +159,11 @@ def _ahead(candidates: Candidates, best: int, ahead: Sequence[int], cost: Object
     if unsure:
         verb = "meets" if len(unsure) == 1 else "meet"
         clauses.append(
-            f"whether {listed([candidates.name(run) for run in unsure])}, which cost less, {verb} the constraints "
-            "cannot be told"
+            f"whether {listed(unsure, candidates.name)}, which cost less, {verb} the constraints cannot be told"
         )
     if met:
         worse = _shown_worse(candidates, best, met)
-        names = listed([candidates.name(run) for run in met])
+        names = listed(met, candidates.name)
         clauses.append(f"{names} {'is' if len(met) == 1 else 'are'} {cost.better} but {worse}")
     return clauses
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 __all__ = ["print_choice"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge_dwsep.choice.choose import Choice, DeviceChoice
-from edge_dwsep.choice.names import listed, run_name
+from edge_dwsep.choice.names import listed, names_among
 from edge_dwsep.choice.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def _place(device: DeviceChoice) -> str:
     return f"{device.device}{' (emulated)' if device.emulated else ''}{batch}"
 
 
-def _among(runs: Sequence[Mapping[str, Any]], device: DeviceChoice) -> list[Mapping[str, Any]]:
-    """Runs from which a name must tell a run."""
-    indices = {*device.front, *device.dominated, *device.unmet, *device.left_out}
-    return [runs[index] for index in indices]
+def _names(runs: Sequence[Mapping[str, Any]], device: DeviceChoice) -> Callable[[int], str]:
+    """What each run of a device is called, by its index."""
+    name = names_among(runs[at] for at in {*device.front, *device.dominated, *device.unmet, *device.left_out})
+    return lambda index: name(runs[index])
 
 
 def _print_front(screen: Console, runs: Sequence[Mapping[str, Any]], device: DeviceChoice) -> None:
@@ -62,27 +62,23 @@ def _print_front(screen: Console, runs: Sequence[Mapping[str, Any]], device: Dev
     for objective in objectives:
         table.add_column(Text(f"{objective.name} [95 %]"), justify="right")
     table.add_column(Text(""))
-    among = _among(runs, device)
+    name = _names(runs, device)
     for index in device.front:
         figures = [objective.figure(runs[index]) for objective in objectives]
         cells = [one.written(figure) for one, figure in zip(objectives, figures, strict=True) if figure]
         note = "recommended" if index == device.recommended else "; ".join(device.untold.get(index, ()))
-        table.add_row(Text(run_name(runs[index], among)), *map(Text, cells), Text(note))
+        table.add_row(Text(name(index)), *map(Text, cells), Text(note))
     screen.print(table)
 
 
 def _lines(runs: Sequence[Mapping[str, Any]], device: DeviceChoice) -> list[str]:
-    among = _among(runs, device)
-
-    def name(index: int) -> str:
-        return run_name(runs[index], among)
-
+    name = _names(runs, device)
     lines = list(device.notes)
     behind: dict[int, list[int]] = {}
     for index, by in device.dominated.items():
         behind.setdefault(by, []).append(index)
     for by, others in behind.items():
-        lines.append(f"{name(by)} is better than {listed([name(other) for other in others])}")
+        lines.append(f"{name(by)} is better than {listed(others, name)}")
     told = [f"{name(index)}: {'; '.join(reasons)}" for index, reasons in device.unmet.items()]
     told += [f"{name(index)}: {reason}" for index, reason in device.left_out.items()]
     lines.extend(told[:MOST_REASONS])

@@ -37,6 +37,7 @@ DEBUG_VARIABLE = "EDGE_DWSEP_DEBUG"
             "Measure every variant of a plan, choose, report; goes on where it stopped.",
         ),
         "results": ("edge_dwsep.cli.results:results", "List, show, export and choose among what sweeps measured."),
+        "compare": ("edge_dwsep.cli.compare:compare", "Compare two measurements; in CI, fail on regressions."),
         "devices": ("edge_dwsep.cli.devices:devices", "Add, probe, prepare and remove devices."),
         "models": ("edge_dwsep.cli.models:models", "List, show and train networks."),
         "lab": ("edge_dwsep.cli.lab:lab", "Emulated targets: a Raspberry Pi, an Android."),

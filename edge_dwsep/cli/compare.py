@@ -1,0 +1,110 @@
+"""``edge-dwsep compare``."""
+
+from __future__ import annotations
+
+__all__ = ["CANNOT_TELL", "REGRESSED", "compare"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_dwsep.gate import Gate
+
+REGRESSED, CANNOT_TELL = 1, 2
+
+
+@click.command()
+@click.argument("base")
+@click.argument("head")
+@click.option(
+    "--fail-if",
+    "rules",
+    multiple=True,
+    help="A change that is a regression, such as 'p50>+5%' or 'top1<-0.5pp'; repeatable. Figures: p50, p90, p95, p99, "
+    "size, memory, instructions (%); top1, top5, agreement (pp).",
+)
+@click.option(
+    "--allow",
+    multiple=True,
+    help="What may differ: device, engine, harness, data, settings, or missing runs and figures; with commas or "
+    "repeated.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "junit", "json"]),
+    default="text",
+    show_default=True,
+    help="Of what is printed, or written to --output.",
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of printing.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write Markdown to this file, too.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML to this file, too.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write JSON to this file, too.")
+@click.option("--store", help="Store that has the sweeps: a file or a URL. [default: $EDGE_DWSEP_STORE, or the user's]")
+def compare(
+    base: str,
+    head: str,
+    rules: tuple[str, ...],
+    allow: tuple[str, ...],
+    form: str,
+    output: Path | None,
+    markdown: Path | None,
+    junit: Path | None,
+    json_file: Path | None,
+    store: str | None,
+) -> int:
+    """Compare the runs of HEAD with those of BASE; in CI, fail if something regressed.
+
+    BASE and HEAD are each a results.json, a folder with one, or the id of a sweep of the store. Runs are compared that
+    are of the same device, network, variant, engine and threads.
+
+    Exit code: 0 if nothing regressed, 1 if something did, 2 if that cannot be told, because the 95 % interval of a
+    change holds the limit; 3 if the two cannot be compared. Each rule is judged at 95 % by itself.
+    """
+    from edge_dwsep.gate import Verdict, compare_results, rule_from
+    from edge_dwsep.results_source import results_of
+
+    judged_by = list(dict.fromkeys(rule_from(text) for text in rules))
+    allowed = [name.strip() for word in allow for name in word.split(",") if name.strip()]
+    before, after = (results_of(source, store, samples=True) for source in (base, head))
+    gate = compare_results(before, after, judged_by, allowed, (base, head))
+    forms = _forms()
+    for path, name in ((output, form), (markdown, "markdown"), (junit, "junit"), (json_file, "json")):
+        if path is not None:
+            from dwsep_export.output import write_text
+
+            write_text(path, forms[name](gate))
+    if output is None:
+        _print(gate, form, forms)
+    return {Verdict.OK: 0, Verdict.REGRESSED: REGRESSED, Verdict.CANNOT_TELL: CANNOT_TELL}[gate.verdict]
+
+
+def _forms() -> dict[str, Callable[[Gate], str]]:
+    import json
+
+    from edge_dwsep.gate.junit import junit_of
+    from edge_dwsep.gate.markdown import markdown_of
+    from edge_dwsep.gate.text import text_of
+
+    return {
+        "text": text_of,
+        "markdown": markdown_of,
+        "junit": junit_of,
+        "json": lambda gate: json.dumps(gate.to_json(), indent=1, allow_nan=False) + "\n",
+    }
+
+
+def _print(gate: Gate, form: str, forms: dict[str, Callable[[Gate], str]]) -> None:
+    if form != "text":
+        click.echo(forms[form](gate), nl=False)
+        return
+    from rich.console import Console
+
+    from edge_dwsep.gate.text import print_gate
+
+    print_gate(Console(), gate)
