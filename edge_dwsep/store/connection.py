@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from edge_dwsep.errors import StoreError
 from edge_dwsep.store.reasons import passing, told
@@ -93,6 +93,8 @@ def writing(engine: Engine, place: str, work: Callable[[Connection], Result]) ->
                 connection.execution_options(**{WRITES: True})
                 with connection.begin():
                     return work(connection)
+        except IntegrityError:
+            raise  # a fault of ours, which no user can mend
         except DBAPIError as error:
             if not (left and passing(error)):
                 raise told(error, place) from error
