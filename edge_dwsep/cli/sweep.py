@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for artifacts, results.json, report.html and report.md.",
 )
-@click.option("--store", metavar="FILE|URL", help="SQLite file or postgresql:// URL. [default: $EDGE_DWSEP_STORE, or in your data folder]")
+@click.option(
+    "--store",
+    metavar="FILE|URL",
+    help="SQLite file or postgresql:// URL. [default: $EDGE_DWSEP_STORE, or a file in your data folder]",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be run, and for how long, and stop.")
 @click.option("--resume", is_flag=True, help="Go on with the sweep in --output, which then needs no plan.")
 @click.option("--again", is_flag=True, help="Measure anew what is in the store already.")
@@ -91,10 +95,10 @@ def _plan(parameters: Mapping[str, Any], output: Path, *, resume: bool) -> Sweep
             raise click.UsageError(f"--resume: there is {found} in {output}; {mend}")
         return plan
     if not resume:
-        raise click.UsageError("give a plan (FILE.toml) or a model; `edge-dwsep models list` tells those that are known")
+        raise click.UsageError("give a plan (FILE.toml) or a model; `edge-dwsep models list` tells those there are")
     given = [name for name, value in parameters.items() if value not in (None, ())]
     if given:
-        raise click.UsageError(f"--resume takes the plan in {output} as it is; leave out its options, or give the model, too")
+        raise click.UsageError(f"--resume takes the plan in {output} as it is; leave out its options")
     there = plan_in(output)
     if there is None:
         raise click.UsageError(f"--resume: there is no sweep in {output}; give its folder by --output")

@@ -17,10 +17,10 @@ from edge_dwsep.store import Store, open_store
 from edge_dwsep.sweep.answers import answers_stand, choice_of, write_answers
 from edge_dwsep.sweep.blobs import BlobFolder, default_blobs
 from edge_dwsep.sweep.carry_out import taken_up
-from edge_dwsep.sweep.expand import Expansion, PlannedRun
+from edge_dwsep.sweep.expand import Expansion
 from edge_dwsep.sweep.pace import Pace, in_words
 from edge_dwsep.sweep.plan import SweepPlan
-from edge_dwsep.sweep.session import Session, Told
+from edge_dwsep.sweep.session import Means, Session, Told
 from edge_dwsep.sweep.show import print_plan
 from edge_dwsep.sweep.steps import Executor, Outcome, Step
 
@@ -53,9 +53,8 @@ def carry_out(
         sweep = taken_up(folder, plan, again=again)
         executor = _executor(scheduler, blobs, progress)
         telling = _Telling(store, progress, plan, executor)
-        with sweep.session(
-            store, blobs, executor, command, expansion, wait=wait, told=telling.told
-        ) as session:
+        means = Means(store, blobs, executor)
+        with sweep.session(means, command, expansion, telling.told, wait=wait) as session:
             telling.session = session
             sweep.keep(done=False)
             _measure(session, plan, expansion, store, telling)
@@ -144,9 +143,7 @@ class _Telling:
         return coordinator.left() if coordinator else []
 
 
-def _show(
-    results: Mapping[str, Any], choice: Choice, folder: Path, telling: _Telling, *, as_json: bool
-) -> None:
+def _show(results: Mapping[str, Any], choice: Choice, folder: Path, telling: _Telling, *, as_json: bool) -> None:
     """Print the table, the recommendation and where everything lies; or the results as JSON."""
     if as_json:
         done = [{"kind": one.step.kind.value, "title": one.step.title, "seconds": one.seconds} for one in telling.steps]

@@ -16,13 +16,11 @@ from dwsep_devices.cache import locked_if_free
 from dwsep_export.errors import OutputNotWritable
 from dwsep_export.output import staging_folder, write_text
 from edge_dwsep.results import new_results
-from edge_dwsep.store import Store, SweepRecord
-from edge_dwsep.sweep.blobs import BlobFolder
+from edge_dwsep.store import SweepRecord
 from edge_dwsep.sweep.errors import InvalidSweep, SweepBusy
 from edge_dwsep.sweep.expand import Expansion, expand
 from edge_dwsep.sweep.plan import SweepPlan
-from edge_dwsep.sweep.session import Session, SweepSettings, Told
-from edge_dwsep.sweep.steps import Executor
+from edge_dwsep.sweep.session import Means, Session, SweepSettings, Told
 
 if TYPE_CHECKING:
     from edge_dwsep.sweep.compile import CompileGraph
@@ -67,14 +65,12 @@ class Sweep:
     @contextlib.contextmanager
     def session(
         self,
-        store: Store,
-        blobs: BlobFolder,
-        executor: Executor,
+        means: Means,
         command: str,
         expansion: Expansion,
+        told: Told,
         *,
         wait: bool = True,
-        told: Told = Told(),  # frozen
     ) -> Iterator[Session]:
         """The sweep at work; the store tells how it ended.
 
@@ -83,9 +79,9 @@ class Sweep:
         """
         from edge_dwsep.sweep.compile import compile_steps
 
-        graph: CompileGraph = compile_steps(expansion.networks, expansion.variants, self.plan, blobs)
+        graph: CompileGraph = compile_steps(expansion.networks, expansion.variants, self.plan, means.blobs)
         fresh = new_results(command, self.plan.measure.latency(1).to_json(), [])
-        store.begin_sweep(
+        means.store.begin_sweep(
             SweepRecord(
                 self.id,
                 self.plan.name or self.folder.absolute().name,
@@ -99,15 +95,15 @@ class Sweep:
         settings = SweepSettings(self.folder, wait, self.again)
         status = "interrupted"
         try:
-            yield Session(self.id, self.plan, expansion, graph, store, blobs, executor, settings, told)
+            yield Session(self.id, self.plan, expansion, graph, means, settings, told)
             status = "done"
         except Exception:
             status = "failed"
             raise
         finally:
-            executor.close()
+            means.executor.close()
             with contextlib.suppress(Exception) if status != "done" else contextlib.nullcontext():
-                store.finish_sweep(self.id, status)
+                means.store.finish_sweep(self.id, status)
 
 
 def expansion_of(plan: SweepPlan) -> Expansion:

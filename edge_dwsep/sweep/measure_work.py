@@ -6,12 +6,15 @@ __all__ = ["OpenDevices", "measure_work"]
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dwsep_devices import Device
+from dwsep_devices.cache import cache_folder, locked, locked_if_free
+from dwsep_devices.errors import DeviceBusy
 from dwsep_devices.registry import opened
 from dwsep_export import Artifact
 from dwsep_runtime.engines import ENGINES
@@ -102,6 +105,35 @@ def measure_work(
     device = devices.device(step, say)
     if step.kind is StepKind.REACH:
         return StepOutput({"description": dict(device.description)})
+    with this_machine(wait=bool(step.asides.get("wait", True)), say=say) if step.device == "local" else nullcontext():
+        return _done(step, device, inputs, blobs, devices)
+
+
+@contextlib.contextmanager
+def this_machine(*, wait: bool, say: Say) -> Iterator[None]:
+    """This machine to oneself, as far as other sweeps of this user are concerned; remote devices have leases.
+
+    Raises:
+        DeviceBusy: another sweep measures on it, and waiting is not wanted.
+    """
+    folder = cache_folder() / "sweep"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "local.lock"
+    with locked_if_free(path) as free:
+        if free:
+            yield
+            return
+    if not wait:
+        raise DeviceBusy("local: another sweep measures on this machine; wait for it, or leave out --no-wait")
+    say("local: another sweep measures on this machine; waiting for it")
+    with locked(path):
+        yield
+
+
+def _done(
+    step: Step, device: Device, inputs: Mapping[str, StepOutput], blobs: BlobFolder, devices: OpenDevices
+) -> StepOutput:
+    """Do a step on its open device."""
     artifact = _artifact(inputs, blobs, devices)
     if step.kind is StepKind.PUSH:
         from dwsep_devices.blobs import push_blob

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Session", "SweepSettings"]
+__all__ = ["Means", "Session", "SweepSettings", "Told"]
 
 import hashlib
 import json
@@ -45,6 +45,21 @@ class SweepSettings:
 
 
 @dataclass(frozen=True)
+class Means:
+    """What a sweep is carried out with.
+
+    Attributes:
+        store: where outputs and runs are kept.
+        blobs: where contents of files are on this host.
+        executor: does the steps.
+    """
+
+    store: Store
+    blobs: BlobFolder
+    executor: Executor
+
+
+@dataclass(frozen=True)
 class Told:
     """Who is told what happens.
 
@@ -67,9 +82,7 @@ class Session:
         plan: of the sweep.
         expansion: of the plan.
         graph: the steps that make the artifacts.
-        store: where outputs and runs are kept.
-        blobs: where contents of files are.
-        executor: does the steps.
+        means: with what.
         settings: how.
         told: who is told what happens.
     """
@@ -80,9 +93,7 @@ class Session:
         plan: SweepPlan,
         expansion: Expansion,
         graph: CompileGraph,
-        store: Store,
-        blobs: BlobFolder,
-        executor: Executor,
+        means: Means,
         settings: SweepSettings,
         told: Told,
     ) -> None:
@@ -91,12 +102,12 @@ class Session:
         self._positions = {run: at for at, run in enumerate(expansion.runs)}
         self._networks = expansion.networks
         self._graph = graph
-        self._store = store
-        self._blobs = blobs
-        self._executor = executor
+        self._store, self._blobs, self._executor = means.store, means.blobs, means.executor
         self._settings = settings
         self._told = told
-        self._identities = {name: executor.identity(name) for name in {run.device: None for run in expansion.runs}}
+        self._identities = {
+            name: means.executor.identity(name) for name in {run.device: None for run in expansion.runs}
+        }
         self._tasks: dict[int, PlannedRun] = {}
         self.coordinator: Coordinator | None = None
         self.measured = 0
@@ -216,12 +227,18 @@ class Session:
             }
             error, kind = task.error or ("its file is lost; run the sweep again", LostContent.__name__)
             record = failed_record(artifact, names, device, run.engine, settings, error, kind)
-            key = task.steps.key if task.steps else _key_of_failed([*names.values(), run.device, run.engine, str(run.threads)])
+            where = [run.device, run.engine, str(run.threads)]
+            key = task.steps.key if task.steps else _key_of_failed([*names.values(), *where])
             record["id"] = key
             self._told.failed(record)
-        facts = None if artifact is None else {"sha256": artifact.sha256, "manifest": task.made and task.made.manifest}
-        if artifact is not None and facts is not None:
-            facts.update(file=artifact.file.name, bytes=artifact.file.stat().st_size)
+        facts: dict[str, Any] | None = None
+        if artifact is not None and task.made is not None:
+            facts = {
+                "sha256": artifact.sha256,
+                "file": artifact.file.name,
+                "bytes": artifact.file.stat().st_size,
+                "manifest": task.made.manifest,
+            }
         self._store.save_run(
             self._sweep_id, task.position, key, record, device=device, artifact=facts, steps=steps, reused=False
         )
