@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dwsep_export.errors import ConversionError
-from dwsep_export.quiet import quiet
+from dwsep_export.quiet import load_tensorflow, quiet
 from dwsep_export.recipe import Io
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def calibrate(lowered: bytes, inputs: NDArray[np.float32]) -> bytes:
     Raises:
         ConversionError: the graph cannot be run.
     """
+    load_tensorflow()
     from tensorflow.lite.python.optimize.calibrator import Calibrator
 
     def dataset() -> Iterator[list[NDArray[np.float32]]]:
@@ -56,6 +57,7 @@ def to_w8a8(calibrated: bytes, io: Io) -> bytes:
     Raises:
         ConversionError: the quantizer refuses the graph.
     """
+    load_tensorflow()
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
