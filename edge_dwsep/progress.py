@@ -6,8 +6,9 @@ __all__ = ["Progress"]
 
 import os
 import sys
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 
 class Progress:
@@ -63,6 +64,15 @@ class Progress:
             sys.stderr.write(f"{self._title}: {name}\n")
             sys.stderr.flush()
         self._step = name
+
+    def show(self, write: Callable[[IO[str]], None]) -> None:
+        """Let something be written where the steps are shown, above the bar."""
+        if self._rich is not None:
+            self._rich.stop()
+            write(self._screen)
+            self._rich.start()
+        else:
+            write(sys.stderr)
 
     def total(self, total: int) -> None:
         """Say how many steps there are, as far as is known by now."""

@@ -52,7 +52,7 @@ def carry_out(
         progress.step("look for what is done already")
         sweep = taken_up(folder, plan, again=again)
         executor = _executor(scheduler, blobs, progress)
-        telling = _Telling(store, progress, plan, executor)
+        telling = _Telling(store, progress, plan)
         means = Means(store, blobs, executor)
         with sweep.session(means, command, expansion, telling.told, wait=wait) as session:
             telling.session = session
@@ -80,12 +80,12 @@ def _measure(session: Session, plan: SweepPlan, expansion: Expansion, store: Sto
     if plan.search is None:
         coordinator = session.prepared(expansion.runs)
         if coordinator.left() or coordinator.unmade():
-            telling.begins(plan, expansion)
+            telling.begins(expansion)
         session.measure(coordinator)
         return
     from edge_dwsep.search import search_runs
 
-    telling.begins(plan, expansion)
+    telling.begins(expansion)
     search_runs(session, plan, expansion, store)
 
 
@@ -103,14 +103,16 @@ def _executor(scheduler: str, blobs: BlobFolder, progress: Progress) -> Executor
 class _Telling:
     """Tells people how a sweep goes: each step as it begins, the time that is left, runs that failed."""
 
-    def __init__(self, store: Store, progress: Progress, plan: SweepPlan, executor: Executor) -> None:
-        from edge_dwsep.sweep.estimate import seconds_of
+    def __init__(self, store: Store, progress: Progress, plan: SweepPlan) -> None:
+        from edge_dwsep.sweep.estimate import COMPILING_AT_ONCE, seconds_of
 
         self.session: Session | None = None
+        self._plan = plan
+        self._history = store.seconds_by_kind()
         self.failures: list[Mapping[str, Any]] = []
         self.steps: list[Outcome] = []
         self._progress = progress
-        self._pace = Pace(store.seconds_by_kind(), lambda step: seconds_of(step.kind, step.device, plan), 1)
+        self._pace = Pace(self._history, lambda step: seconds_of(step.kind, step.device, plan), COMPILING_AT_ONCE)
         self._done = 0
 
     @property
@@ -118,11 +120,13 @@ class _Telling:
         """What a session tells."""
         return Told(self._begun, self._ended, self._failed)
 
-    def begins(self, plan: SweepPlan, expansion: Expansion) -> None:
+    def begins(self, expansion: Expansion) -> None:
         """Show the plan before anything is done."""
         from edge_dwsep.sweep.estimate import estimate
 
-        print_plan(plan, expansion, estimate(expansion, plan, {}))
+        self._progress.show(
+            lambda file: print_plan(self._plan, expansion, estimate(expansion, self._plan, self._history), to=file)
+        )
 
     def _begun(self, step: Step) -> None:
         left = self._left()
@@ -139,8 +143,13 @@ class _Telling:
         self._progress.step(f"{record['model']} {record['variant']} on {record['engine']}, {record['device']} failed")
 
     def _left(self) -> list[Step]:
+        from edge_dwsep.sweep.estimate import expected_steps
+
         coordinator = self.session.coordinator if self.session else None
-        return coordinator.left() if coordinator else []
+        if self.session is None or coordinator is None:
+            return []
+        unmade = self.session.runs_of(coordinator.unmade())
+        return [*coordinator.left(), *expected_steps(unmade, self._plan, compiling=False)]
 
 
 def _show(results: Mapping[str, Any], choice: Choice, folder: Path, telling: _Telling, *, as_json: bool) -> None:

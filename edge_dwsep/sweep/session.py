@@ -145,6 +145,10 @@ class Session:
         coordinator.carry_out()
         self.tell_networks(coordinator.outputs)
 
+    def runs_of(self, tasks: Iterable[RunTask]) -> list[PlannedRun]:
+        """The runs of the plan that tasks are about."""
+        return [self._tasks[task.position] for task in tasks]
+
     def tell_networks(self, outputs: Mapping[str, StepOutput]) -> None:
         """Keep what is known of networks and data by now."""
         models = []
