@@ -67,16 +67,16 @@ def given_in_file(path: Path) -> dict[str, Given]:
         raise InvalidPlan(f"{shown}{_place_of(str(error), text)}; correct it there") from error
     if not table:
         raise InvalidPlan(f'{shown} is an empty plan; say at least which model, such as model = "mobilenet_v2"')
-    lines = toml_lines(text)
+    lines, folder = toml_lines(text), path.parent
     given: dict[str, Given] = {}
 
-    def add(key: str, value: Any, place: tuple[str, ...]) -> None:
-        def where(line: int | None) -> str:
-            return f"{shown}, line {line}: {in_a_line(place[-1])}" if line else f"{shown}: {in_a_line(place[-1])}"
+    def add(key: str, value: Any, path: tuple[str, ...]) -> None:
+        def place(line: int | None) -> str:
+            return f"{shown}, line {line}" if line else shown
 
-        own = lines.get(place)
-        items = tuple(where(lines.get((*place, index), own)) for index in range(_length(value)))
-        given[key] = Given(_from_folder(key, value, path.parent), where(own), items)
+        own, name = lines.get(path), in_a_line(path[-1])
+        items = tuple(f"{place(lines.get((*path, index), own))}: {name}" for index in range(_length(value)))
+        given[key] = Given(_from_folder(key, value, folder), f"{place(own)}: {name}", items, place(own))
 
     for name, value in table.items():
         if name in SECTIONS and isinstance(value, dict):

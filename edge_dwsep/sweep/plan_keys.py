@@ -26,11 +26,13 @@ class Given:
         value: as TOML or an option gives it.
         where: it stands, such as "plan.toml, line 3: alpha" or "--alpha".
         items: where each item of a list stands; empty for the same place.
+        place: the same without the key, for one that is not known; empty for none.
     """
 
     value: Any
     where: str
     items: tuple[str, ...] = ()
+    place: str = ""
 
 
 Reader = Callable[[Any], Any]
@@ -74,7 +76,7 @@ def read_plan(given: Mapping[str, Given], *, known_here: bool = True) -> SweepPl
             held.setdefault(key, {})
             continue
         if key not in KEYS:
-            raise InvalidPlan(f"{one.where}: {_unknown(key)}")
+            raise InvalidPlan(f"{one.place or one.where}: {_unknown(key)}")
         section = key.rpartition(".")[0]
         held.setdefault(section, {})[KEYS[key].attribute] = _value(KEYS[key], one, known_here=known_here)
     fields = held.pop("")
