@@ -142,7 +142,7 @@ class Coordinator:
         self._running: set[str] = set()
         self._measuring: dict[str, Step] = {}
         self._of_step: dict[str, list[RunTask]] = {}
-        self._devices = {task.device: _DeviceQueue() for task in tasks}
+        self._devices = {task.device: _DeviceQueue(reached=task.device not in reach) for task in tasks}
         self._remade: dict[str, int] = {}
         self._to_compile: list[str] | None = None
         self._whole: set[str] = set()
@@ -291,7 +291,9 @@ class Coordinator:
             self._failed[key] = (f"{self._graph[key].title}: what it puts out is lost again and again", "LostContent")
 
     def _submit_compiling(self) -> None:
-        for key in self._compiling():
+        """Begin what can be made; nothing before a device is reached that it is made for."""
+        reached = any(self._devices[task.device].reached for task in self._open())
+        for key in self._compiling() if reached else ():
             step = self._graph[key]
             if key not in self._running and all(needed in self.outputs for needed in step.needs.values()):
                 self._begin(step)
@@ -383,6 +385,7 @@ class Coordinator:
         step = outcome.step
         if step.device:
             self._devices[step.device].lost = 0
+            self._devices[step.device].reached = True
         if step.kind in NOT_KEPT:
             return
         self.outputs[step.key] = output
