@@ -27,6 +27,7 @@ class MemoryStore:
         return {key: self.kept[key] for key in keys if key in self.kept}
 
     def save_output(self, step: Step, output: StepOutput, *, seconds: float, worker: str) -> None:
+        assert (seconds, worker) == (1.0, "here")
         assert step.key not in self.kept
         self.kept[step.key] = output
 
@@ -50,6 +51,7 @@ class SlowExecutor:
         self.together.append([one for one, _ in self._begun])
 
     def wait(self, timeout: float) -> Sequence[Outcome]:
+        assert timeout > 0
         step, inputs = self._begun.pop()
         self.done.append(step)
         told = self._work(step, inputs)
@@ -112,7 +114,7 @@ class World:
         """One sweep over everything, with what earlier ones left."""
         executor = SlowExecutor(self.work)
         names: dict[int, tuple[str, str]] = {}
-        tasks = []
+        tasks: list[RunTask] = []
         for name in "ab":
             for device in self.devices:
                 names[len(tasks)] = (name, device)
@@ -127,7 +129,7 @@ class World:
 
         hooks = Hooks(lambda tasks, _: [one for one in tasks if names[one.position] in self.known], finish)
         graph = [self.network, *self.convert.values(), *self.verify.values()]
-        reach = {device: {} for device in self.devices if device != "local"}
+        reach: dict[str, dict[str, object]] = {device: {} for device in self.devices if device != "local"}
         coordinator = Coordinator(
             graph, tasks, self.store, executor, self.blobs, hooks, reach=reach, emulated=frozenset(emulated)
         )
