@@ -14,7 +14,7 @@ __all__ = [
 ]
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from edge_dwsep.store.records import RunFilter
 from edge_dwsep.store.schema import devices, run_steps, runs, steps, sweep_runs, sweeps
 
 AT_ONCE = 100
-"""Records with raw samples that are in memory together."""
+"""Rows that are read together."""
 
 LISTED = tuple(column for column in runs.c if column.name not in {"record", "device_id"})
 
@@ -104,9 +104,8 @@ def full_record(connection: Connection, key: str, *, samples: bool) -> dict[str,
 def each_record(connection: Connection, where: RunFilter, *, samples: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     """When each run was kept, and its record; newest first."""
     query = _newest(select(runs.c.key, runs.c.created, runs.c.record), where)
-    for some in connection.execution_options(yield_per=AT_ONCE).execute(query).partitions():
-        for row, record in zip(some, _records(some), strict=True):
-            yield row.created, _full(connection, record) if samples else record
+    for row, record in _each(connection, query):
+        yield row.created, _full(connection, record) if samples else record
 
 
 def results_of_run(connection: Connection, key: str, *, samples: bool) -> dict[str, Any]:
@@ -141,13 +140,14 @@ def whole_results(
             .where(sweep_runs.c.sweep_id == sweep_id)
             .order_by(sweep_runs.c.position, runs.c.key)
         )
-        rows = connection.execute(query.limit(where.limit) if where.limit else query).all()
-        records = _records(rows)
-        for record, row in zip(records, rows, strict=True):
+        records, found = [], set()
+        for row, record in _each(connection, query.limit(where.limit) if where.limit else query):
+            found.add(row.device_id)
             record["reused"] = row.reused
+            records.append(record)
         from edge_dwsep.results import new_results
 
-        results = new_results(sweep.command, sweep.settings, _devices(connection, {row.device_id for row in rows}))
+        results = new_results(sweep.command, sweep.settings, _devices(connection, found))
         results.update(
             created=sweep.started,
             versions=sweep.versions,
@@ -167,9 +167,10 @@ def _whole(connection: Connection, where: RunFilter, *also: ColumnElement[bool])
     """Light results of whichever sweeps, newest first."""
     from edge_dwsep.results import new_results
 
-    rows = connection.execute(_newest(select(runs.c.key, runs.c.device_id, runs.c.record), where).where(*also)).all()
-    results = new_results("edge-dwsep results", {}, _devices(connection, {row.device_id for row in rows}))
-    results["runs"] = _records(rows)
+    query = _newest(select(runs.c.key, runs.c.device_id, runs.c.record), where).where(*also)
+    pairs = [(row.device_id, record) for row, record in _each(connection, query)]
+    results = new_results("edge-dwsep results", {}, _devices(connection, {device for device, _ in pairs}))
+    results["runs"] = [record for _, record in pairs]
     kept = connection.execute(select(sweeps.c.models, sweeps.c.data).order_by(sweeps.c.started)).all()
     names = {record.get("model") for record in results["runs"]}
     models = {model.get("name"): model for row in kept for model in row.models}
@@ -179,13 +180,14 @@ def _whole(connection: Connection, where: RunFilter, *also: ColumnElement[bool])
     return results
 
 
-def _records(rows: Iterable[Any]) -> list[dict[str, Any]]:
-    rows = list(rows)
-    # Read at once, equal keys of all records are one string each: a third of the memory.
-    records: list[dict[str, Any]] = json.loads(f"[{','.join(row.record for row in rows)}]")
-    for record, row in zip(records, rows, strict=True):
-        record["id"] = row.key
-    return records
+def _each(connection: Connection, query: Select[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Rows of runs, each with its record, a hundred rows in memory at a time."""
+    for some in connection.execute(query, execution_options={"yield_per": AT_ONCE}).partitions():
+        # Read at once, equal keys of a hundred records are one string each: a third of the memory.
+        records = json.loads(f"[{','.join(row.record for row in some)}]")
+        for row, record in zip(some, records, strict=True):
+            record["id"] = row.key
+            yield row, record
 
 
 def _devices(connection: Connection, ids: set[str]) -> list[dict[str, Any]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 __all__ = ["Store", "open_store"]
 
+import importlib
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from edge_dwsep.errors import StoreUnreachable
 from edge_dwsep.store.connection import connected, reading, writing
@@ -84,7 +85,6 @@ class Store:
         self.place = place
         self.secret_url = secret_url
         self._engine = engine
-        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
     def __enter__(self) -> Store:
         return self
@@ -344,6 +344,11 @@ class Store:
         """
         with reading(self._engine, self.place) as connection:
             return find(connection, prefix, self.place)
+
+    @cached_property
+    def _insert(self) -> Any:
+        """INSERT of this database with its ON CONFLICT; who only reads does without the time of its import."""
+        return importlib.import_module(f"sqlalchemy.dialects.{self._engine.dialect.name}").insert
 
     def _write(self, work: Any) -> None:
         writing(self._engine, self.place, work)
