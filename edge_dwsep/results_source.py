@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["results_of"]
+__all__ = ["IDENTITY", "results_of"]
 
 from pathlib import Path
 from typing import Any
 
+from dwsep_runtime.errors import InvalidInput
 from edge_dwsep.results_file import read_results
+from edge_dwsep.words import in_a_line
+
+IDENTITY = ("device", "model", "variant", "format", "scheme", "engine", "threads", "batch", "engine_options")
+"""What two runs have in common that are of the same thing."""
+
+NEEDED = (*IDENTITY, "status", "valid", "error", "warnings", "file_bytes", "latency", "accuracy")
+"""What every run tells since results have been written, and whoever weighs runs relies on."""
 
 
 def results_of(source: str, store: str | None = None, *, samples: bool = False) -> dict[str, Any]:
@@ -24,11 +32,19 @@ def results_of(source: str, store: str | None = None, *, samples: bool = False) 
     """
     path = Path(source)
     if path.is_dir():
-        return read_results(path / "results.json")
+        return _read(path / "results.json")
     if path.exists() or path.suffix == ".json" or len(path.parts) != 1:
-        return read_results(path)
+        return _read(path)
     from edge_dwsep.store import open_store
 
     with open_store(store, create=False) as opened:
-        found: dict[str, Any] = opened.results(source, samples=samples)
-    return found
+        return opened.results(source, samples=samples)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    results = read_results(path)
+    for position, run in enumerate(results["runs"], 1):
+        missing = [key for key in NEEDED if key not in run]
+        if missing:
+            raise InvalidInput(f"{in_a_line(path)}: run {position} has no {missing[0]!r}; write the results again")
+    return results

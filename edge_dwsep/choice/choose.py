@@ -169,6 +169,8 @@ def _choose_of(
     allowed = [index for index in usable if index not in unmet]
     complete = {index: _complete(figures[index]) for index in usable}
     front, dominated = _front(allowed, told, complete, runs)
+    first = runs[members[0]]
+    notes.extend(_doubts(first, told, [runs[index] for index in usable]))
     candidates = Candidates(
         runs=runs,
         objectives=tuple(told),
@@ -182,7 +184,6 @@ def _choose_of(
         failed=len(left_out),
     )
     best, sentence = recommend(candidates)
-    first = runs[members[0]]
     return DeviceChoice(
         device=first["device"],
         emulated=bool(first.get("emulated")),
@@ -198,6 +199,18 @@ def _choose_of(
         recommendation=sentence,
         notes=tuple(notes),
     )
+
+
+def _doubts(first: Mapping[str, Any], told: Sequence[Objective], runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the intervals of times do not hold."""
+    if not any(objective.name in TIMES for objective in told):
+        return []
+    doubts = []
+    if first.get("emulated"):
+        doubts.append(f"{first['device']} is emulated: its times tell nothing of the board's")
+    if any(len(run["latency"]["processes"]) < 2 for run in runs):
+        doubts.append("timed in a single process: how processes differ is in none of the intervals of times")
+    return doubts
 
 
 def _unusable(run: Mapping[str, Any]) -> str:

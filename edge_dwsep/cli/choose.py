@@ -75,9 +75,8 @@ def choose(source: str, pareto: str, store: str | None, as_json: bool, **constra
 
         click.echo(json.dumps(choice.to_json(), indent=1, allow_nan=False))
         return 0
-    from rich.console import Console
-
     from edge_dwsep.choice.table import print_choice
+    from edge_dwsep.table import console
 
-    print_choice(Console(), results, choice)
+    print_choice(console(), results, choice)
     return 0

@@ -103,8 +103,7 @@ def _print(gate: Gate, form: str, forms: dict[str, Callable[[Gate], str]]) -> No
     if form != "text":
         click.echo(forms[form](gate), nl=False)
         return
-    from rich.console import Console
-
     from edge_dwsep.gate.text import print_gate
+    from edge_dwsep.table import console
 
-    print_gate(Console(), gate)
+    print_gate(console(), gate)

@@ -12,7 +12,7 @@ from typing import Any
 from dwsep_runtime.shares import mcnemar
 from edge_dwsep.answers import discordant
 from edge_dwsep.choice.objectives import MEMORY_SCATTER
-from edge_dwsep.gate.latency_change import ALONE, mann_whitney, percentile_ratio, samples_by_process
+from edge_dwsep.gate.latency_change import ALONE, mann_whitney, median_ratio, percentile_ratio, samples_by_process
 from edge_dwsep.gate.rules import METRICS, POINTS
 from edge_dwsep.share_differences import paired_difference, unpaired_difference
 
@@ -85,7 +85,8 @@ def _latency(metric: str, base: Run, head: Run) -> Change | None:
     before, after = base.get("latency"), head.get("latency")
     if not before or not after:
         return None
-    ratio, interval = percentile_ratio(before, after, int(metric[1:]))
+    by_process = median_ratio(before, after) if metric == "p50" else None
+    ratio, interval = by_process or percentile_ratio(before, after, int(metric[1:]))
     p = None
     if metric == "p50":
         samples = [samples_by_process(one) for one in (before, after)]

@@ -145,7 +145,8 @@ def compare_results(
             f"{names[0]} and {names[1]} have no run in common: nothing was measured on the same device, of the same "
             "network, variant, engine and threads in both"
         )
-    same_images = (base.get("data") or {}).get("sha256") == (head.get("data") or {}).get("sha256")
+    data = [(results.get("data") or {}).get("sha256") for results in (base, head)]
+    same_images = data[0] is not None and data[0] == data[1]
     name = names_among([*base["runs"], *head["runs"]])
     missing = "missing" in allowed
     return Gate(

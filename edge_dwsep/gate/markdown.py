@@ -9,6 +9,7 @@ import re
 from edge_dwsep.gate.compare import Gate
 from edge_dwsep.gate.rows import Row, columns, reasons, rows, summary
 from edge_dwsep.gate.rules import Verdict
+from edge_dwsep.words import in_a_line
 
 MARKS = {Verdict.OK: "ok", Verdict.CANNOT_TELL: "**cannot tell**", Verdict.REGRESSED: "**regressed**"}
 SPECIAL = re.compile(r"([\\`*_\[\]<|~&$]|^[#>+-])")
@@ -35,8 +36,7 @@ def escaped(text: str) -> str:
     >>> escaped("a|b <script> @team")
     'a\\|b \\<script> @\u2060team'
     """
-    line = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-    return SPECIAL.sub(r"\\\1", line).replace("@", f"@{WORD_JOINER}")
+    return SPECIAL.sub(r"\\\1", in_a_line(text)).replace("@", f"@{WORD_JOINER}")
 
 
 def _cell(row: Row, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["IDENTITY", "Pairing", "paired"]
+__all__ = ["Pairing", "paired"]
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -11,9 +11,7 @@ from typing import Any
 
 from dwsep_runtime.errors import InvalidInput
 from edge_dwsep.choice.names import run_name
-
-IDENTITY = ("device", "model", "variant", "format", "scheme", "engine", "threads", "batch", "engine_options")
-"""What two runs must have in common to be of the same thing."""
+from edge_dwsep.results_source import IDENTITY
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_dwsep.gate.compare import Gate
 from edge_dwsep.gate.rows import columns, reasons, rows, summary
+from edge_dwsep.words import in_a_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,7 @@ def print_gate(screen: Console, gate: Gate) -> None:
 
     shown = [(title, name) for title, name in columns(gate) if name != "run"]
     told = rows(gate)
-    cells = [[_line(getattr(row, name)) for _, name in shown] for row in told]
+    cells = [[in_a_line(getattr(row, name)) for _, name in shown] for row in told]
     widths = [max(map(len, column)) for column in zip([title for title, _ in shown], *cells, strict=True)]
 
     def aligned(texts: list[str]) -> list[str]:
@@ -37,13 +38,13 @@ def print_gate(screen: Console, gate: Gate) -> None:
     screen.print(Text("  " + "  ".join(aligned([title for title, _ in shown])).rstrip(), style="bold"), soft_wrap=True)
     for at, row in enumerate(told):
         if at == 0 or row.run != told[at - 1].run:
-            screen.print(Text(_line(row.run), style="bold"))
+            screen.print(Text(in_a_line(row.run), style="bold"))
         *first, last = aligned(cells[at])
         screen.print(
             Text.assemble("  ", "  ".join(first), "  ", (last.rstrip(), STYLES.get(row.verdict, ""))), soft_wrap=True
         )
     for line in [*reasons(gate), *summary(gate)]:
-        screen.print(Text(_line(line)))
+        screen.print(Text(in_a_line(line)))
 
 
 def text_of(gate: Gate) -> str:
@@ -53,8 +54,3 @@ def text_of(gate: Gate) -> str:
     written = io.StringIO()
     print_gate(Console(file=written, width=WIDTH, color_system=None), gate)
     return written.getvalue()
-
-
-def _line(text: str) -> str:
-    """Text on one line: names may hold whatever a file name may."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
