@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["accuracy"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dwsep_export import Artifact
+    from edge_dwsep.datasets.evaluation import EvaluationSet
 
 
 @click.command()
@@ -87,7 +88,6 @@ def accuracy(
     from edge_dwsep.accuracy_table import print_accuracy, print_classes, print_confusion
     from edge_dwsep.cli.measuring import measure_and_show
     from edge_dwsep.cli.opening import opened_alone
-    from edge_dwsep.datasets.evaluation import open_evaluation
     from edge_dwsep.evaluate import Evaluation
     from edge_dwsep.measured_accuracy import AccuracySettings, evaluation_files
 
@@ -103,7 +103,7 @@ def accuracy(
                 print_confusion(screen, run)
 
     first = None if reference is None else _reference(reference, engines)
-    with evaluation_files(open_evaluation(data)) as files:
+    with evaluation_files(_opened(data, artifacts)) as files:
         what = Evaluation(
             accuracy=settings, files=files, reference=first, preprocessing=preprocessing, label_offset=label_offset
         )
@@ -121,6 +121,25 @@ def accuracy(
                 show,
                 wait=not no_wait,
             )
+
+
+def _opened(data: str, files: Sequence[Path]) -> EvaluationSet:
+    """The data set; images of a folder are brought to the size that the models take."""
+    from edge_dwsep.datasets.evaluation import open_evaluation
+    from edge_dwsep.datasets.sources import image_input
+
+    if not Path(data).is_dir():
+        return open_evaluation(data)
+    from dwsep_export import open_artifact
+
+    manifests = [artifact.manifest for artifact in map(open_artifact, files)]
+    shapes = sorted({tuple(manifest.model.input_shape) for manifest in manifests if manifest})
+    if len(shapes) > 1:
+        raise click.UsageError(
+            f"images of a folder are brought to the size that models take, and these differ: {shapes[0]}, {shapes[1]}; "
+            "give those of one size at a time"
+        )
+    return open_evaluation(data, **image_input(shapes[0] if shapes else ()))
 
 
 def _reference(file: Path, engines: tuple[str, ...]) -> tuple[Artifact, str]:

@@ -72,7 +72,7 @@ def export(
     failures: list[tuple[Recipe, DwsepError]] = []
     with Progress("export", 2 * len(wanted) + 5) as progress:
         progress.step("load the model")
-        from edge_dwsep.datasets.sources import open_data
+        from edge_dwsep.datasets.sources import image_input, open_data
         from edge_dwsep.export import export_source, noise
         from edge_dwsep.model_source import open_model
 
@@ -85,11 +85,12 @@ def export(
                 f"say what {model} expects of 0-255 pixels with --scale and --offset; "
                 "--scale 1 if it takes them as they are"
             )
+        shape = source.facts.input_shape
         artifacts = export_source(
             source,
             wanted,
             output,
-            data=noise(source.facts.input_shape) if data is None else open_data(data),
+            data=noise(shape) if data is None else open_data(data, **image_input(shape)),
             preprocessing=preprocessing,
             on_step=progress.step,
             on_failure=lambda recipe, error: failures.append((recipe, error)),

@@ -77,7 +77,7 @@ threads_option = click.option(
 
 def data_option(what: str, *, required: bool = False) -> Callable[[Function], Function]:
     """The option ``--data``, explained by ``what``."""
-    sources = "fashion-mnist-sample (in the package), fashion-mnist, or an .npz file with images and labels"
+    sources = "fashion-mnist-sample (in the package), fashion-mnist, an .npz file with images and labels, or a folder"
     return click.option("--data", required=required, help=f"{what}: {sources}.")
 
 

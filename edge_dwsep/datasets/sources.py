@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["SOURCES", "DataSource", "open_data"]
+__all__ = ["SOURCES", "DataSource", "image_input", "open_data"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,3 +59,13 @@ def open_data(name: str, *, side: int | tuple[int, int] | None = None, channels:
     if not name.endswith(".npz"):
         raise UnknownName("data set", name, [*SOURCES, "FILE.npz", "FOLDER"])
     return parted(load_npz(Path(name)))
+
+
+def image_input(shape: Sequence[int]) -> dict[str, Any]:
+    """What :func:`open_data` is to be told besides a name, for a network's input (height, width, channels).
+
+    Nothing for an input of another rank, which takes no image files.
+    """
+    if len(shape) != 3:
+        return {}
+    return {"side": (shape[0], shape[1]), "channels": shape[2]}

@@ -13,7 +13,7 @@ from PIL import Image
 from edge_dwsep.datasets import image_files
 from edge_dwsep.datasets.evaluation import open_evaluation
 from edge_dwsep.datasets.image_files import read_images
-from edge_dwsep.datasets.sources import open_data
+from edge_dwsep.datasets.sources import image_input, open_data
 from edge_dwsep.errors import InvalidData
 
 
@@ -278,3 +278,13 @@ def test_a_name_with_a_newline_is_one_line_of_a_message(tmp_path: Path):
     with pytest.raises(InvalidData) as caught:
         open_data(str(folder))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"), [((96, 128, 3), {"side": (96, 128), "channels": 3}), ((10,), {}), ((), {}), ((4, 5, 6, 1), {})]
+)
+def test_images_are_brought_to_the_input_of_a_network(tmp_path: Path, shape: tuple[int, ...], told: dict[str, Any]):
+    assert image_input(shape) == told
+    if told:
+        laid_out(tmp_path, ["1_a.png", "2_b.png"])
+        assert open_data(str(tmp_path), **told).evaluation.images.shape == (1, *shape)
