@@ -6,7 +6,15 @@ makes it when it is first asked for; it is built beside its place and renamed in
 
 from __future__ import annotations
 
-__all__ = ["ENVIRONMENTS", "EnvironmentKind", "cache_folder", "environment_command", "is_met_here", "provision"]
+__all__ = [
+    "ENVIRONMENTS",
+    "EnvironmentKind",
+    "cache_folder",
+    "environment_command",
+    "is_met_here",
+    "lacking_here",
+    "provision",
+]
 
 import contextlib
 import hashlib
@@ -89,6 +97,18 @@ def is_met_here(name: str) -> bool:
     return not kind.pythons or all(_is_installed(requirement) for requirement in kind.requirements)
 
 
+def lacking_here(name: str) -> str:
+    """Why an environment cannot be made on this machine, as far as that is told without starting a Python; else "".
+
+    Raises:
+        UnknownName: no environment has that name.
+    """
+    kind = _kind(name)
+    if is_met_here(name) or any(True for _ in _candidates(kind)):
+        return ""
+    return f"it needs Python {_wanted(kind)}; this is {platform.python_version()}, and the PATH has no other that does"
+
+
 def provision(name: str) -> Path:
     """Make an environment on this machine, unless it is there.
 
@@ -111,11 +131,11 @@ def provision(name: str) -> Path:
     for python, version in candidates:
         if _can_build(python):
             return _built(name, kind, python, _folder(kind, version))
-    wanted = [f"{major}.{minor}" for major, minor in kind.pythons]
+    major, minor = kind.pythons[0]
     raise PermanentDeviceError(
-        f"local: environment {name} needs Python {', '.join(wanted[:-1])} or {wanted[-1]} with venv and ensurepip; "
+        f"local: environment {name} needs Python {_wanted(kind)} with venv and ensurepip; "
         f"this is Python {platform.python_version()}, and the PATH has no other that does; install one "
-        f"(Debian: python{wanted[0]}-venv)"
+        f"(Debian: python{major}.{minor}-venv)"
     )
 
 
@@ -123,6 +143,12 @@ def _kind(name: str) -> EnvironmentKind:
     if name not in ENVIRONMENTS:
         raise UnknownName("environment", name, ENVIRONMENTS)
     return ENVIRONMENTS[name]
+
+
+def _wanted(kind: EnvironmentKind) -> str:
+    """Versions of Python in words."""
+    names = [f"{major}.{minor}" for major, minor in kind.pythons]
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _is_installed(requirement: str) -> bool:

@@ -40,7 +40,10 @@ def target_of(name: str) -> Target:
     from dwsep_devices.inventory import load_device, profile_of
 
     if name == "local":
-        return Target("local", "this machine", cores=os.cpu_count() or 0)
+        from dwsep_devices.environments import ENVIRONMENTS, lacking_here
+
+        lacks = {environment: reason for environment in ENVIRONMENTS if (reason := lacking_here(environment))}
+        return Target("local", "this machine", cores=os.cpu_count() or 0, lacks=lacks)
     from dwsep_devices.lab.pi import BOARDS
 
     profile = profile_of(load_device(name))

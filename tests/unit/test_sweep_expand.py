@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dwsep_devices import environments
 from dwsep_export.recipe import RECIPES
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.errors import InvalidInput
@@ -273,6 +274,19 @@ def test_a_device_is_known_before_it_is_reached():
     assert target_of("lab-pi4").counts
     assert target_of("lab-pi4").emulated
     assert not target_of("lab-android").counts
+
+
+def test_a_machine_without_the_python_that_a_runtime_needs_does_not_have_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(environments, "_is_installed", lambda requirement: False)
+    monkeypatch.setattr(environments, "_candidates", lambda kind: iter(()))
+    lacks = target_of("local").lacks
+    assert list(lacks) == ["tflite-runtime"]
+    assert lacks["tflite-runtime"].startswith("it needs Python 3.11, 3.10 or 3.9; this is 3.")
+    with pytest.raises(InvalidInput, match="nothing of the plan can be measured: tflite-runtime on local: it needs"):
+        expand(
+            SweepPlan(("mobilenet_v1",), engines=("tflite-runtime",), formats=("tflite",)),
+            devices={"local": target_of("local")},
+        )
 
 
 @pytest.mark.parametrize("name", SOURCES)
