@@ -175,7 +175,7 @@ def _choose_of(
         runs=runs,
         objectives=tuple(told),
         figures=complete,
-        met=tuple(index for index in allowed if index not in untold),
+        eligible=_front([index for index in allowed if index not in untold], told, complete, runs)[0],
         untold=untold,
         unmet=unmet,
         constraints=limits,

@@ -44,6 +44,7 @@ class Objective:
         name: as options call it.
         noun: what it is, in a sentence.
         better: what one is called that has more of what is wanted.
+        worse: what one is called that has less of it.
         figure: takes it from a run's record; None where the run does not tell it.
         write: a value as people read it, with its unit.
         larger_is_better: true of accuracy alone.
@@ -52,6 +53,7 @@ class Objective:
     name: str
     noun: str
     better: str
+    worse: str
     figure: Callable[[Mapping[str, Any]], Figure | None]
     write: Callable[[float], str]
     larger_is_better: bool = False
@@ -108,14 +110,22 @@ OBJECTIVES: Mapping[str, Objective] = {
     objective.name: objective
     for objective in (
         Objective(
-            "top1", "accuracy", "more accurate", _top1, lambda value: f"{100 * value:.1f} %", larger_is_better=True
+            "top1",
+            "accuracy",
+            "more accurate",
+            "less accurate",
+            _top1,
+            lambda value: f"{100 * value:.1f} %",
+            larger_is_better=True,
         ),
-        Objective("p50", "latency", "faster", _percentile(50), _write_milliseconds),
-        Objective("p90", "p90", "faster", _percentile(90), _write_milliseconds),
-        Objective("p99", "p99", "faster", _percentile(99), _write_milliseconds),
-        Objective("size", "size", "smaller", lambda run: _exact(run["file_bytes"]), _write_bytes),
-        Objective("memory", "peak memory", "leaner", _memory, _write_bytes),
-        Objective("instructions", "instructions", "cheaper", _instructions, lambda value: f"{value / 1e6:,.3f} M"),
+        Objective("p50", "latency", "faster", "slower", _percentile(50), _write_milliseconds),
+        Objective("p90", "p90", "faster", "slower", _percentile(90), _write_milliseconds),
+        Objective("p99", "p99", "faster", "slower", _percentile(99), _write_milliseconds),
+        Objective("size", "size", "smaller", "larger", lambda run: _exact(run["file_bytes"]), _write_bytes),
+        Objective("memory", "peak memory", "of less memory", "of more memory", _memory, _write_bytes),
+        Objective(
+            "instructions", "instructions", "cheaper", "dearer", _instructions, lambda value: f"{value / 1e6:,.3f} M"
+        ),
     )
 }
 

@@ -16,6 +16,9 @@ from edge_dwsep.choice.front import Scale
 from edge_dwsep.choice.names import listed, names_among
 from edge_dwsep.choice.objectives import Figure, Objective
 
+Fallen = dict[int, tuple[Objective, int]]
+"""Runs that were shown to be worse than a leader, and in which objective."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -25,7 +28,7 @@ class Candidates:
         runs: all runs.
         objectives: those that were measured.
         figures: {run: {objective: figure}} of every run that has them all.
-        met: runs that meet the constraints.
+        eligible: runs on the front of those that meet the constraints.
         untold: {run of which that cannot be told: why}.
         unmet: {run that does not: why}.
         constraints: what is asked for.
@@ -37,7 +40,7 @@ class Candidates:
     runs: Sequence[Mapping[str, Any]]
     objectives: tuple[Objective, ...]
     figures: Mapping[int, Mapping[str, Figure]]
-    met: tuple[int, ...]
+    eligible: tuple[int, ...]
     untold: Mapping[int, Sequence[str]]
     unmet: Mapping[int, Sequence[str]]
     constraints: Constraints
@@ -52,6 +55,10 @@ class Candidates:
     def name(self, run: int) -> str:
         """What a run is called among those with figures."""
         return self._names(self.runs[run])
+
+    def known(self, run: int) -> bool:
+        """Whether each of its figures has an interval."""
+        return all(figure.known for figure in self.figures[run].values())
 
     def better(self, run: int, others: Sequence[int], objective: Objective) -> list[int]:
         """Those of ``others`` that are shown to be better than a run."""
@@ -71,21 +78,24 @@ class Candidates:
 def recommend(candidates: Candidates) -> tuple[int | None, str]:
     """The run to ship, and a sentence.
 
-    Of the runs that meet the constraints those remain that are not shown to be worse than the best in the first thing
-    that matters, of these those that are not in the second, and so on. First comes accuracy, unless constraints say
-    how much of it is enough; then the objectives in their order. What cannot be told apart to the end is decided by
-    the figures themselves in the same order.
+    Of the runs on the front of those that meet the constraints, those remain that are not shown to be worse than the
+    best of them in the first thing that matters, of these those that are not in the second, and so on. First comes
+    accuracy, unless constraints say how much of it is enough; then the objectives in their order. What cannot be told
+    apart to the end is decided by the figures themselves in the same order. Figures without an interval are not worse
+    than any, so runs that have some are recommended only if all do.
     """
     if not candidates.figures:
         return None, _nothing(candidates)
-    if not candidates.met:
+    if not candidates.eligible:
         return None, _none_met(candidates)
     order = _order(candidates)
-    remaining = list(candidates.met)
+    remaining = [run for run in candidates.eligible if candidates.known(run)] or list(candidates.eligible)
+    fallen: Fallen = {}
     for objective in order:
         first = min(remaining, key=lambda run: _cost(candidates, run, objective))
-        behind = set(candidates.worse(first, remaining, objective))
-        remaining = [run for run in remaining if run not in behind]
+        behind = candidates.worse(first, remaining, objective)
+        fallen.update(dict.fromkeys(behind, (objective, first)))
+        remaining = [run for run in remaining if run not in fallen]
     best = min(
         remaining,
         key=lambda run: (
@@ -98,7 +108,7 @@ def recommend(candidates: Candidates) -> tuple[int | None, str]:
         objective.written(candidates.figures[best][objective.name])
         for objective in sorted(candidates.objectives, key=lambda objective: objective.larger_is_better)
     )
-    clauses = [f"{candidates.name(best)}: {figures}", *_others(candidates, best)]
+    clauses = [f"{candidates.name(best)}: {figures}", *_others(candidates, best, fallen)]
     return best, "; ".join(clauses)
 
 
@@ -114,64 +124,60 @@ def _cost(candidates: Candidates, run: int, objective: Objective) -> float:
     return -value if objective.larger_is_better else value
 
 
-def _others(candidates: Candidates, best: int) -> list[str]:
+def _others(candidates: Candidates, best: int, fallen: Fallen) -> list[str]:
     """What the sentence says of the other runs."""
     others = [run for run in candidates.figures if run != best]
     if not others:
         return ["there is no other to compare it with"]
-    cost = next((objective for objective in candidates.objectives if not objective.larger_is_better), None)
-    clauses = []
-    if cost is not None:
-        ahead = candidates.better(best, others, cost)
-        clauses.extend(_ahead(candidates, best, ahead, cost))
-        behind = set(candidates.worse(best, others, cost))
-        level = [run for run in candidates.met if run != best and run not in behind and run not in ahead]
-        clauses.extend(_level(candidates, level, cost.noun))
-    else:
-        behind = set(candidates.worse(best, others, candidates.objectives[0]))
-        level = [run for run in candidates.met if run != best and run not in behind]
-        clauses.extend(_level(candidates, level, candidates.objectives[0].noun))
+    weighed = next(
+        (objective for objective in candidates.objectives if not objective.larger_is_better), candidates.objectives[0]
+    )
+    ahead = candidates.better(best, others, weighed)
+    apart = {*ahead, *candidates.worse(best, others, weighed)}
+    level = [run for run in candidates.eligible if run != best and run not in apart]
+    clauses = _ahead(candidates, best, ahead, weighed, fallen)
+    if level:
+        names = listed(level, candidates.name)
+        clauses.append(f"{names} {'is' if len(level) == 1 else 'are'} not distinguishable in {weighed.noun}")
     return clauses
 
 
-def _level(candidates: Candidates, level: Sequence[int], noun: str) -> list[str]:
-    if not level:
-        return []
-    names = listed(level, candidates.name)
-    return [f"{names} {'is' if len(level) == 1 else 'are'} not distinguishable in {noun}"]
-
-
-def _ahead(candidates: Candidates, best: int, ahead: Sequence[int], cost: Objective) -> list[str]:
+def _ahead(candidates: Candidates, best: int, ahead: Sequence[int], weighed: Objective, fallen: Fallen) -> list[str]:
     """Why those that cost less are not recommended."""
     if not ahead:
-        return [f"none is shown to be {cost.better}"]
-    clauses = []
+        return [f"none is shown to be {weighed.better}"]
     lost = [run for run in ahead if run in candidates.unmet]
     unsure = [run for run in ahead if run in candidates.untold]
-    met = [run for run in ahead if run not in candidates.unmet and run not in candidates.untold]
+    met = [run for run in ahead if run in candidates.eligible]
+    clauses = []
     if lost:
-        only_drop = candidates.constraints.max_drop is not None and all(
-            any(reason.startswith("it loses") for reason in candidates.unmet[run]) for run in lost
-        )
         points = 100 * (candidates.constraints.max_drop or 0)
-        told = f"lose more than {points:g} point{'s' * (points != 1)}" if only_drop else "do not meet the constraints"
-        clauses.append(f"{'some ' if unsure or met else ''}{cost.better} ones {told}")
+        too_lossy = all(any(reason.startswith("it loses") for reason in candidates.unmet[run]) for run in lost)
+        told = f"lose more than {points:g} point{'s' * (points != 1)}" if too_lossy else "do not meet the constraints"
+        clauses.append(f"{'some ' if unsure or met else ''}{weighed.better} ones {told}")
     if unsure:
         verb = "meets" if len(unsure) == 1 else "meet"
         clauses.append(
-            f"whether {listed(unsure, candidates.name)}, which cost less, {verb} the constraints cannot be told"
+            f"whether {listed(unsure, candidates.name)}, {weighed.better}, {verb} the constraints cannot be told"
         )
-    if met:
-        worse = _shown_worse(candidates, best, met)
-        names = listed(met, candidates.name)
-        clauses.append(f"{names} {'is' if len(met) == 1 else 'are'} {cost.better} but {worse}")
+    reasons: dict[str, list[int]] = {}
+    for run in met:
+        reasons.setdefault(_why(candidates, best, run, fallen), []).append(run)
+    if not met and len(ahead) > len(lost) + len(unsure):
+        clauses.append(f"{'other ' if clauses else ''}{weighed.better} ones are worse otherwise than one on the front")
+    clauses.extend(
+        f"{listed(runs, candidates.name)} {'is' if len(runs) == 1 else 'are'} {weighed.better} but {reason}"
+        for reason, runs in reasons.items()
+    )
     return clauses
 
 
-def _shown_worse(candidates: Candidates, best: int, met: Sequence[int]) -> str:
-    """In what those that cost less are shown to be worse."""
-    nouns = [objective.noun for objective in candidates.objectives if candidates.worse(best, met, objective)]
-    return f"worse in {listed(nouns)}" if nouns else "not better otherwise"
+def _why(candidates: Candidates, best: int, run: int, fallen: Fallen) -> str:
+    """Why a run on the front that costs less is not recommended."""
+    if run not in fallen:
+        return "without an interval of every figure"
+    objective, leader = fallen[run]
+    return objective.worse if leader == best else f"{objective.worse} than {candidates.name(leader)}"
 
 
 def _nothing(candidates: Candidates) -> str:
