@@ -56,7 +56,7 @@ def store_url(given: str | None = None) -> URL:
 
 def shown(url: URL) -> str:
     """A URL to be shown or kept: without the password."""
-    bare = url.set(password=None) if url.password is not None else url
+    bare = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
     return bare.difference_update_query(SECRETS).render_as_string()
 
 

@@ -35,6 +35,7 @@ SQLITE: dict[str, Reason] = {
 """By words of SQLite's messages, which are the same everywhere; Python 3.10 does not tell the codes."""
 
 POSTGRESQL: dict[str, Reason] = {
+    "08": (StoreUnreachable, "cannot be reached; is its server running?"),
     "28": (StoreUnreachable, "refuses the user or password; check both, or use ~/.pgpass"),
     "3D": (StoreUnreachable, "has no such database; make it with createdb"),
     "42501": (StoreReadOnly, "gives this user no right to do that; have it granted"),
@@ -64,16 +65,29 @@ def told(error: DBAPIError, place: str) -> StoreError:
         unknown = (StoreError, "does not do what is asked")
         kind, text = next((reason for words, reason in SQLITE.items() if words in said), unknown)
         return kind(f"store {place} {text} ({said})")
-    state = getattr(error.orig, "sqlstate", None)
-    if not state:
-        if "password" in said or "authentication" in said:
-            return StoreUnreachable(f"store {place} {POSTGRESQL['28'][1]} ({said})")
-        return StoreUnreachable(f"store {place} cannot be reached; is its server running? ({said})")
+    state = getattr(error.orig, "sqlstate", None) or _state_of(said)
     kind, text = next(
         (POSTGRESQL[state[:length]] for length in (5, 3, 2) if state[:length] in POSTGRESQL),
         (StoreError, "does not do what is asked"),
     )
     return kind(f"store {place} {text} ({said})")
+
+
+CONNECTING = {
+    "authentication": "28",
+    "password": "28",
+    "pg_hba.conf": "28",
+    "role": "28",
+    "database": "3D",
+    "too many": "53300",
+}
+"""Words of messages about connections, for which the driver tells no SQLSTATE."""
+
+
+def _state_of(said: str) -> str:
+    """SQLSTATE, or its beginning, by a message about a connection; 08 where there is none."""
+    fatal = said.partition("FATAL:")[2]
+    return next((state for words, state in CONNECTING.items() if words in fatal), "08")
 
 
 def passing(error: DBAPIError) -> bool:
