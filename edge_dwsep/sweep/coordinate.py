@@ -20,8 +20,8 @@ MOST_REMADE = 3
 """Times that a step is made again because what it had put out was lost."""
 
 LOST = frozenset({"TransientDeviceError", "ConnectionLost"})
-GONE = frozenset({"DeviceRefused", "HostLacks", "DeviceBusy", "UnknownDevice"})
-"""Errors after which nothing else is tried on the device: it lets nobody in."""
+GONE = frozenset({"DeviceRefused", "HostLacks", "DeviceBusy", "UnknownDevice", "NoWorker"})
+"""Errors after which nothing else is tried on the device: it lets nobody in, or nobody leads to it."""
 
 NOT_KEPT = frozenset({StepKind.REACH, StepKind.PUSH})
 """Kinds whose output is true of the device as it is now alone."""

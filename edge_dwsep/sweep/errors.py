@@ -5,6 +5,8 @@ DwsepError
 │   └── InvalidSweep            a folder or option that no sweep can be made of
 │       └── InvalidPlan         a plan with a key or value that is not accepted
 ├── SweepBusy                   another sweep works in the same folder
+├── SchedulerLost               no scheduler answers, or it went away
+├── NoWorker                    a scheduler has no worker for what is to be done
 └── LostContent                 a file that a step put out is no longer there, or damaged
 """
 
@@ -25,6 +27,14 @@ class InvalidPlan(InvalidSweep):
 
 class SweepBusy(DwsepError):
     """Another sweep works in the same folder."""
+
+
+class SchedulerLost(DwsepError):
+    """No scheduler answers at an address, or the one that did has gone away."""
+
+
+class NoWorker(DwsepError):
+    """A scheduler has no worker that could do what is to be done; the message says how to start one."""
 
 
 class LostContent(DwsepError):

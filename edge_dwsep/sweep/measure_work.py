@@ -6,20 +6,19 @@ __all__ = ["OpenDevices", "measure_work"]
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dwsep_devices import Device
-from dwsep_devices.cache import cache_folder, locked, locked_if_free
-from dwsep_devices.errors import DeviceBusy
 from dwsep_devices.registry import opened
 from dwsep_export import Artifact
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.errors import DwsepError
 from edge_dwsep.measure import LatencySettings, launch, profile_latency
+from edge_dwsep.sweep.alone import alone_here
 from edge_dwsep.sweep.blobs import BlobFolder
 from edge_dwsep.sweep.measure_steps import latency_settings_of
 from edge_dwsep.sweep.steps import Step, StepKind, StepOutput
@@ -95,8 +94,8 @@ def measure_work(
         say: told what takes long.
 
     Returns:
-        Of LAUNCH the result of the run with ``started`` (UTC) and ``artifact_sha256``; of the others ``record``, keys
-        to put into the record of the run, and the same two.
+        Of LAUNCH the result of the run with ``started`` and ``ended`` (UTC) and ``artifact_sha256``; of the others
+        ``record``, keys to put into the record of the run, and the same three.
 
     Raises:
         DwsepError: the device, or the run, failed.
@@ -105,29 +104,8 @@ def measure_work(
     device = devices.device(step, say)
     if step.kind is StepKind.REACH:
         return StepOutput({"description": dict(device.description)})
-    with this_machine(wait=bool(step.asides.get("wait", True)), say=say) if step.device == "local" else nullcontext():
+    with alone_here(wait=bool(step.asides.get("wait", True)), say=say) if step.device == "local" else nullcontext():
         return _done(step, device, inputs, blobs, devices)
-
-
-@contextlib.contextmanager
-def this_machine(*, wait: bool, say: Say) -> Iterator[None]:
-    """This machine to oneself, as far as other sweeps of this user are concerned; remote devices have leases.
-
-    Raises:
-        DeviceBusy: another sweep measures on it, and waiting is not wanted.
-    """
-    folder = cache_folder() / "sweep"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "local.lock"
-    with locked_if_free(path) as free:
-        if free:
-            yield
-            return
-    if not wait:
-        raise DeviceBusy("local: another sweep measures on this machine; wait for it, or leave out --no-wait")
-    say("local: another sweep measures on this machine; waiting for it")
-    with locked(path):
-        yield
 
 
 def _done(
@@ -139,11 +117,16 @@ def _done(
         from dwsep_devices.blobs import push_blob
 
         return StepOutput({"path": push_blob(device, artifact.file)})
-    started = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-    facts = {"started": started, "artifact_sha256": artifact.sha256}
+    facts = {"started": _now(), "artifact_sha256": artifact.sha256}
     if step.kind is StepKind.LAUNCH:
-        return StepOutput({**launch(device, artifact, step.spec["engine"], latency_settings_of(step)), **facts})
-    return StepOutput({"record": _record(step, device, artifact, inputs, blobs, devices), **facts})
+        told = dict(launch(device, artifact, step.spec["engine"], latency_settings_of(step)))
+    else:
+        told = {"record": _record(step, device, artifact, inputs, blobs, devices)}
+    return StepOutput({**told, **facts, "ended": _now()})
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _record(
