@@ -253,7 +253,6 @@ def _run_row(run: Mapping[str, Any]) -> dict[str, str]:
         "threads": str(run["threads"]),
         "size": "" if run["file_bytes"] is None else f"{run['file_bytes'] / 1000:,.0f} kB",
         "p50 ms [95 %]": p50,
-        "p90 ms": milliseconds(run["p90_ms"]),
         "M instructions": "" if run["instructions"] is None else f"{run['instructions'] / 1e6:,.4f}",
         "accuracy [95 %]": top1,
         "": state,
@@ -314,7 +313,7 @@ def _launch_row(launch: Mapping[str, Any]) -> dict[str, str]:
 
     def change(key: str) -> str:
         known = [f"{state[key]:g}" for state in (before, after) if isinstance(state.get(key), (int, float))]
-        return " to ".join(known)
+        return " to ".join(dict.fromkeys(known))
 
     return {
         "round": str(launch.get("round", "")),

@@ -84,13 +84,13 @@ def write_json(store: Store, where: RunFilter, file: IO[str], *, samples: bool) 
         samples: whether with raw samples and predictions.
     """
     results = store.results(where.sweep or None, where=where)
-    keys = [run["id"] for run in results.pop("runs")]
+    records = results.pop("runs")
     file.write(f'{json.dumps(results, indent=1, allow_nan=False)[:-2]},\n "runs": [')
-    for at, key in enumerate(keys):
-        record = store.run(key, samples=samples)
-        file.write(f"{',' if at else ''}\n  {json.dumps(record, allow_nan=False)}")
+    for at, record in enumerate(records):
+        whole = {**record, **(store.run(record["id"], samples=True) or {})} if samples else record
+        file.write(f"{',' if at else ''}\n  {json.dumps(whole, allow_nan=False)}")
     file.write("\n ]\n}\n")
-    return len(keys)
+    return len(records)
 
 
 def _sample_rows(record: dict[str, Any]) -> Iterator[list[Any]]:
