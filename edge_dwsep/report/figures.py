@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MISSING", "count", "escape", "milliseconds", "percent", "size", "span", "value"]
+__all__ = ["MISSING", "count", "escape", "milliseconds", "percent", "plural", "size", "span", "value"]
 
 import html
 import math
@@ -78,7 +78,16 @@ def count(number: float | None) -> str:
     return MISSING if number is None else f"{number:,.0f}"
 
 
-def span(interval: tuple[float, float] | None, written: Callable[[float | None], str]) -> str:
+def plural(amount: int, noun: str) -> str:
+    """Write a number of things.
+
+    >>> plural(1, "run"), plural(5000, "run")
+    ('1 run', '5,000 runs')
+    """
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+
+
+def span(interval: tuple[float, float] | None, written: Callable[[float], str]) -> str:
     """Write an interval in brackets, its ends written by ``written``; empty without an interval.
 
     >>> span((0.051, 0.053), milliseconds)

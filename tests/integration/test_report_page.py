@@ -1,140 +1,99 @@
-"""The report page in a real browser: it lays out at both widths, stays readable, and asks for nothing but itself."""
+"""The report page in a real browser: it draws, answers to pointer and keys, fits a phone, and asks for nothing."""
 
 from __future__ import annotations
 
-import html
+import itertools
 import json
-import os
-import re
-import shutil
-import signal
 import struct
-import subprocess
+import time
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge_dwsep.choice import choose
 from edge_dwsep.report import render
+from edge_dwsep.report.figures import milliseconds
+from tests.browser import CHROMIUM, Browser, Page
+from tests.made_results import made_results
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH (Debian: apt-get install chromium)")
 
-SECONDS = 120
-"""A start of the browser takes a second or two; this is for a machine that is busy with something else."""
+WIDTHS = (1280, 800, 390, 360)
+OPENS_WITHIN = 2.0
+"""Seconds until 5,000 runs are drawn."""
 
-MEASURE = """<script>
-addEventListener("load", () => {
-  const shown = [...document.querySelectorAll("svg.picture")].filter(e => e.getBoundingClientRect().width > 0);
-  const drawn = svg => svg ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1;
-  const texts = [...document.querySelectorAll("h1,p,td,th,small,dd,dt,li,figcaption,svg text")]
+HOSTILE = "</script><img src=x onerror=alert(1)>\"'<b>&amp;\u202e\n"
+MEASURE = """(() => {
+  const shown = [...document.querySelectorAll("h1,h2,p,td,th,small,dd,dt,li,label,button,svg text")]
     .filter(e => e.getClientRects().length);
-  parent.postMessage(JSON.stringify({
-    width: innerWidth, content: document.documentElement.scrollWidth, pictures: shown.map(e => e.classList[1]),
-    smallest: Math.min(...texts.map(e => parseFloat(getComputedStyle(e).fontSize) * drawn(e.closest("svg")))),
-    table: document.querySelector(".runs").offsetWidth, container: document.querySelector(".scroll").clientWidth,
-    clipped: shown.flatMap(s => [...s.querySelectorAll("text")].filter(t => {
-      const a = s.getBoundingClientRect(), b = t.getBoundingClientRect();
-      return b.left < a.left - 1 || b.right > a.right + 1 || b.top < a.top - 1 || b.bottom > a.bottom + 1;
-    }).map(t => t.textContent)),
-  }), "*");
-});
-</script>"""
+  const outside = svg => [...svg.querySelectorAll("text")].filter(t => {
+    const a = svg.getBoundingClientRect(), b = t.getBoundingClientRect();
+    return b.left < a.left - 1 || b.right > a.right + 1 || b.top < a.top - 1 || b.bottom > a.bottom + 1;
+  }).map(t => t.textContent);
+  return {
+    content: document.documentElement.scrollWidth,
+    smallest: Math.min(...shown.map(e => parseFloat(getComputedStyle(e).fontSize))),
+    clipped: [...document.querySelectorAll("svg.picture, svg.chart")].flatMap(outside),
+    charts: document.querySelectorAll("svg.chart").length,
+  };
+})()"""
 
-FRAME = """<!doctype html><pre></pre><script>
-addEventListener("message", event => { document.querySelector("pre").textContent = event.data; });
-</script><iframe src="report.html" style="border: 0; width: WIDTHpx; height: 900px"></iframe>"""
-"""A frame is as narrow as it is told; a window of the browser may not be."""
+Open = Callable[..., Page]
 
 
-def results() -> dict[str, Any]:
-    """Return ten runs at nearly one accuracy, one of which failed."""
-    schemes = {"float32": (876_000, 0.9155), "float16": (446_200, 0.915), "w8-dynamic": (289_400, 0.914)}
-    schemes["w8a8"] = (314_168, 0.9125)
-    plan = [
-        *(("tflite", scheme, engine) for scheme in schemes for engine in ("tflite", "litert")),
-        ("onnx", "float32", "onnxruntime"),
-        ("onnx", "w8a8", "onnxruntime"),
-    ]
-    runs = []
-    for at, (format_, scheme, engine) in enumerate(plan):
-        file_bytes, top1 = schemes[scheme]
-        p50 = 0.042 * 1.17**at
-        runs.append(
-            {
-                "variant": f"{format_}-{scheme}",
-                "scheme": scheme,
-                "engine": engine,
-                "engine_version": "2.3.0",
-                "threads": 1,
-                "file": f"{scheme}.{format_}",
-                "file_bytes": file_bytes,
-                "sha256": f"{at:02x}" * 32,
-                "status": "ok",
-                "latency": {"p50_ms": p50, "p50_interval_ms": [0.98 * p50, 1.03 * p50], "p90_ms": 1.2 * p50},
-                "accuracy": {"top1": top1, "top1_interval": [top1 - 0.013, top1 + 0.012]},
-                "agreement": {"top1": 0.995, "interval": [0.991, 0.998]},
-                "warnings": ["The device was busy: load 1.9 on 2 cores."] if at == 3 else [],
-                "state": {"before": {"load_1min": 0.5}, "after": {"load_1min": 0.9}},
-            }
-        )
-    runs[4] |= {"status": "failed", "error": "<b>FULLY_CONNECTED</b> version 12 is unknown", "latency": None}
-    return {
-        "created": "2026-11-22T19:00:00Z",
-        "command": "edge-dwsep demo",
-        "versions": {"edge-dwsep": "0.1.0"},
-        "models": [{"name": "mobilenet_v1 0.25", "input_shape": [32, 32, 1], "weights_sha256": "ab" * 32}],
-        "data": {"name": "fashion-mnist-test-sample", "count": 2000, "sha256": "cd" * 32},
-        "reference": {"name": "keras float32", "top1": 0.9155},
-        "devices": [{"name": "local", "cpu": "a CPU with rather a long name @ 2.70GHz", "cores": 2}],
-        "settings": {"threads": 1},
-        "runs": runs,
-    }
+def forty() -> dict[str, Any]:
+    return made_results(40, threads=(1,), operators=12)
 
 
-def browse(page: Path, *options: str) -> str:
-    """Open ``page`` in a fresh headless browser without a network and return what it prints."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium")
-    command = [
-        CHROMIUM,
-        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--user-data-dir={page.parent / 'profile'}",
-        "--virtual-time-budget=2000",
-        *options,
-        page.as_uri(),
-    ]
-    browser = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
-    try:
-        printed, _ = browser.communicate(timeout=SECONDS)
-    finally:
-        if browser.poll() is None:
-            os.killpg(browser.pid, signal.SIGKILL)
-            browser.communicate()
-    assert browser.returncode == 0
-    return printed
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    opened = Browser(tmp_path_factory.mktemp("browser"))
+    yield opened
+    opened.close()
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Path:
-    path = tmp_path / "report.html"
-    path.write_text(render(results()), encoding="utf-8")
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of forty runs of two models on two devices, one of which failed."""
+    given = forty()
+    path = tmp_path_factory.mktemp("sweep") / "report.html"
+    path.write_text(render(given, choose(given)), encoding="utf-8")
     return path
 
 
-def page_requests(log: Path) -> list[str]:
-    """Return the URLs that a page, rather than the browser for itself, began to load over the network."""
-    record = json.loads(log.read_text(encoding="utf-8"))
-    begun = record["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
-    starts = [
-        event["params"] for event in record["events"] if event["type"] == begun and "url" in event.get("params", {})
-    ]
-    return [start["url"] for start in starts if start.get("initiator") != "not an origin"]
+def middle_of(page: Page, selector: str) -> tuple[float, float]:
+    """Where the first element lies that matches, scrolled into sight."""
+    x, y = page.evaluate(
+        f"""(() => {{
+          const element = document.querySelector({json.dumps(selector)});
+          element.scrollIntoView({{ block: "center" }});
+          const box = element.getBoundingClientRect();
+          return [box.left + box.width / 2, box.top + box.height / 2];
+        }})()"""
+    )
+    return x, y
+
+
+def count_of(page: Page, selector: str) -> int:
+    found: int = page.evaluate(f"document.querySelectorAll({json.dumps(selector)}).length")
+    return found
+
+
+def choose_axis(page: Page, title: str, metric: str) -> None:
+    page.evaluate(
+        f"""(() => {{
+          const select = document.querySelector({json.dumps(f'select[aria-label="{title}"]')});
+          select.value = {json.dumps(metric)};
+          select.dispatchEvent(new Event("change", {{ bubbles: true }}));
+        }})()"""
+    )
+
+
+def untick(page: Page, name: str, value: str) -> None:
+    page.click(*middle_of(page, f'input[name="{name}"][value="{value}"]'))
 
 
 def distinct_rows(png: bytes) -> tuple[int, int, int]:
@@ -152,62 +111,305 @@ def distinct_rows(png: bytes) -> tuple[int, int, int]:
     return width, height, len({pixels[start : start + row] for start in range(0, len(pixels), row)})
 
 
-def test_the_browser_builds_the_table_and_the_points(page: Path) -> None:
-    dom = browse(page, "--dump-dom")
-    table = re.search(r'<table class="runs">.*?</table>', dom, re.DOTALL)
-    assert table is not None
-    assert table[0].count("<tr") == 1 + 10 + 1
-    assert "Failed: &lt;b&gt;FULLY_CONNECTED&lt;/b&gt; version 12 is unknown" in table[0]
-    for name in ("wide", "narrow"):
-        picture = re.search(rf'<svg class="picture {name}".*?</svg>', dom, re.DOTALL)
-        assert picture is not None
-        assert picture[0].count('class="point"') == 9
+def test_every_part_is_drawn_and_nothing_is_complained_of_or_asked_for(browser: Browser, sweep: Path) -> None:
+    with browser.page(sweep) as page:
+        assert page.complaints == []
+        assert page.requests == []
+        assert count_of(page, ".picture .mark[data-run]") == 19
+        assert count_of(page, "table.runs tbody tr") == 20
+        assert page.evaluate("document.querySelector('tr td.error').textContent").startswith("Failed: operator")
+        titles = page.evaluate(
+            "[...document.querySelectorAll('h2')].filter(e => e.offsetParent).map(e => e.textContent)"
+        )
+    assert titles == [
+        *("Every run", "How the times are distributed", "Accuracy against float", "Operators", "The device over time"),
+        *("Failures", "Warnings", "Left out of the plan", "Devices", "How to repeat"),
+    ]
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_screenshot_shows_a_page(page: Path, width: int) -> None:
-    image = page.with_suffix(".png")
-    browse(page, f"--window-size={width},1400", f"--screenshot={image}")
-    shown_width, height, rows = distinct_rows(image.read_bytes())
-    assert (shown_width, height) == (width, 1400)
-    assert rows > 300
+def test_a_pointer_on_a_mark_is_told_its_figures(browser: Browser, sweep: Path) -> None:
+    with browser.page(sweep) as page:
+        assert page.evaluate("document.querySelector('.tip').hidden")
+        page.move(*middle_of(page, '.picture .mark[data-run="7"]'))
+        told = page.evaluate("document.querySelector('.tip').innerText")
+        page.move(2, 2)
+        assert page.evaluate("document.querySelector('.tip').hidden")
+        assert page.complaints == []
+    assert told.startswith("7 mobilenet_v2 0.35 96 \u00b7 tflite-w8a8 \u00b7 litert \u00b7 local")
+    assert f"p50 latency\n{milliseconds(forty()['runs'][6]['latency']['p50_ms'])} ms [" in told
+    assert "top-1 lost against float" in told
 
 
-@pytest.mark.parametrize(("width", "picture"), [(1280, "wide"), (930, "wide"), (800, "narrow"), (390, "narrow")])
-def test_the_layout_fits_the_screen_and_stays_legible(page: Path, width: int, picture: str) -> None:
-    source = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text(encoding="utf-8"))
-    page.write_text(source.replace("</body>", f"{MEASURE}</body>"), encoding="utf-8")
-    frame = page.with_name("frame.html")
-    frame.write_text(FRAME.replace("WIDTH", str(width)), encoding="utf-8")
-    found = re.search(r"<pre>(.*?)</pre>", browse(frame, "--window-size=1400,1000", "--dump-dom"))
-    assert found is not None
-    measured = json.loads(html.unescape(found[1]))
-    assert measured["width"] == width
+def test_a_click_opens_the_details_of_a_run_and_marks_it_everywhere(browser: Browser, sweep: Path) -> None:
+    with browser.page(sweep) as page:
+        page.click(*middle_of(page, '.picture .mark[data-run="6"]'))
+        details = page.evaluate("document.querySelector('#details').innerText")
+        assert count_of(page, 'tr.selected[data-run="6"]') == 1
+        page.click(*middle_of(page, "#details button"))
+        assert page.evaluate("document.querySelector('#details').hidden")
+        assert count_of(page, "tr.selected") == 0
+        page.click(*middle_of(page, 'tr[data-run="4"] button'))
+        failed = page.evaluate("document.querySelector('#details').innerText")
+        assert page.complaints == []
+    assert "another process took the core 7 times a second" in details
+    assert "p50 of each launch" in details
+    assert "Failed: operator FULLY_CONNECTED" in failed
+
+
+def test_filters_leave_out_runs_from_every_part(browser: Browser, sweep: Path) -> None:
+    def shown(page: Page) -> tuple[int, int, str]:
+        status = page.evaluate("document.querySelector('.count').textContent")
+        return count_of(page, ".picture .mark[data-run]"), count_of(page, "table.runs tbody tr"), status
+
+    with browser.page(sweep) as page:
+        untick(page, "scheme", "float16")
+        assert shown(page) == (16, 16, "16 of 40 runs")
+        untick(page, "engine", "onnxruntime")
+        assert shown(page) == (12, 12, "12 of 40 runs")
+        untick(page, "model", "mobilenet_v1 0.35 96")
+        assert shown(page) == (6, 6, "6 of 40 runs")
+        assert count_of(page, "#distributions g.row") == 6
+        untick(page, "format", "tflite")
+        assert shown(page)[1:] == (0, "0 of 40 runs")
+        assert page.evaluate("document.querySelector('.nothing').innerText") == "No run passes the filters."
+        page.evaluate("[...document.querySelectorAll('button')].find(e => e.textContent === 'Show all').click()")
+        assert shown(page) == (19, 20, "20 of 40 runs")
+        untick(page, "device", "")
+        assert shown(page) == (39, 40, "40 runs")
+        assert count_of(page, ".picture .front-line") == 2
+        assert page.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("across", "up", "scales"),
+    [("p90", "top1", "linear linear"), ("size", "drop", "log linear"), ("macs", "memory", "linear linear")],
+)
+def test_other_figures_can_be_drawn(browser: Browser, sweep: Path, across: str, up: str, scales: str) -> None:
+    with browser.page(sweep) as page:
+        choose_axis(page, "Across", across)
+        choose_axis(page, "Up", up)
+        assert count_of(page, ".picture .mark[data-run]") == 19
+        assert page.evaluate("document.querySelector('.picture').dataset.scales") == scales
+        assert page.complaints == []
+
+
+def test_an_axis_is_logarithmic_when_asked_to_be(browser: Browser, sweep: Path) -> None:
+    with browser.page(sweep) as page:
+        for expected in ("log linear", "linear linear"):
+            page.click(*middle_of(page, 'input[aria-label="Across: log scale"]'))
+            assert page.evaluate("document.querySelector('.picture').dataset.scales") == expected
+        assert page.evaluate("document.querySelector('input[aria-label=\"Up: log scale\"]').disabled")
+
+
+def test_the_front_is_of_runs_that_no_other_is_shown_to_beat(browser: Browser, tmp_path: Path) -> None:
+    """By size and p50: B is larger and not shown to be faster than A, C is larger and faster, D larger and slower."""
+    given = made_results(4, devices=1, threads=(1,))
+    figures = {"A": (100, 2.0), "B": (200, 1.98), "C": (300, 1.0), "D": (400, 1.5)}
+    for run, (name, (size, p50)) in zip(given["runs"], figures.items(), strict=True):
+        run.update(variant=name, file_bytes=size, status="ok", error=None)
+        run["latency"] = {"p50_ms": p50, "p50_interval_ms": [0.97 * p50, 1.03 * p50]}
+    path = tmp_path / "report.html"
+    path.write_text(render(given), encoding="utf-8")
+    with browser.page(path) as page:
+        choose_axis(page, "Up", "size")
+        fronts = page.evaluate("[...document.querySelectorAll('.picture .mark.front')].map(e => e.dataset.run).sort()")
+        said = page.evaluate("document.querySelector('.picture').getAttribute('aria-label')")
+    assert fronts == ["1", "3"]
+    assert said.startswith("file size against p50 latency of 4 runs, 2 on the front")
+
+
+def test_keys_walk_through_the_marks_and_tell_of_them(browser: Browser, sweep: Path) -> None:
+    with browser.page(sweep) as page:
+        page.evaluate("document.querySelector('.picture').focus()")
+        said = []
+        for key in ("ArrowRight", "ArrowRight", "End", "Home"):
+            page.press(key)
+            said.append(page.evaluate("document.querySelector('[aria-live=polite].unseen').textContent"))
+        page.press("Enter")
+        details = page.evaluate("document.querySelector('#details').innerText")
+        page.press("Escape")
+        assert page.evaluate("document.querySelector('#details').hidden && document.querySelector('.tip').hidden")
+        assert page.complaints == []
+    assert said[0] == said[3]
+    assert len(set(said)) == 3
+    timed = [(run["latency"]["p50_ms"], at) for at, run in enumerate(forty()["runs"], 1) if run["latency"]]
+    p50, fastest = min(timed)
+    assert said[0].startswith(f"Run {fastest}, mobilenet")
+    assert f"p50 latency {milliseconds(p50)} ms" in said[0]
+    assert details.startswith(f"{fastest} mobilenet")
+
+
+def test_the_table_is_sorted_by_a_click_on_a_column_and_back(browser: Browser, sweep: Path) -> None:
+    def positions(page: Page) -> list[int]:
+        found: list[int] = page.evaluate("[...document.querySelectorAll('tbody tr')].map(e => Number(e.dataset.run))")
+        return found
+
+    press = "[...document.querySelectorAll('button')].find(e => e.textContent === '{}').click()"
+    with browser.page(sweep) as page:
+        before = positions(page)
+        page.evaluate(press.format("p50, ms"))
+        by_p50 = positions(page)
+        page.evaluate(press.format("p50, ms"))
+        assert positions(page)[:-1] == by_p50[:-1][::-1]
+        assert positions(page)[-1] == by_p50[-1] == 4  # the one that failed
+        assert page.evaluate("document.querySelector('[aria-sort]').getAttribute('aria-sort')") == "descending"
+        page.evaluate(press.format("In the order of the results"))
+        assert positions(page) == before
+
+
+def test_the_operators_of_another_run_are_shown(browser: Browser, sweep: Path) -> None:
+    with browser.page(sweep) as page:
+        assert count_of(page, "#operators rect.operator") == 12
+        first = page.evaluate("document.querySelector('#operators .chart').getAttribute('aria-label')")
+        page.evaluate(
+            "(() => { const s = document.querySelector('#operators select'); s.selectedIndex = 1;"
+            " s.dispatchEvent(new Event('change')); })()"
+        )
+        assert page.evaluate("document.querySelector('#operators .chart').getAttribute('aria-label')") != first
+        assert page.complaints == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_layout_fits_the_screen_and_stays_legible(browser: Browser, sweep: Path, width: int, scheme: str) -> None:
+    with browser.page(sweep, width, prefers_color_scheme=scheme) as page:
+        measured = page.evaluate(MEASURE)
+        shown_width, height, rows = distinct_rows(page.screenshot())
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert measured["content"] <= width
-    assert measured["pictures"] == [picture]
     assert measured["smallest"] >= 12
     assert measured["clipped"] == []
-    assert width == 390 or measured["table"] >= measured["container"] - 2
-    assert width != 390 or measured["table"] > measured["container"]
+    assert measured["charts"] == 4
+    assert (shown_width, height) == (width, 900)
+    assert rows > 200
+    assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
 
 
-def test_the_page_requests_nothing(page: Path) -> None:
-    log = page.with_suffix(".json")
-    browse(page, f"--log-net-log={log}", "--dump-dom")
-    assert page_requests(log) == []
+def test_a_page_is_drawn_anew_for_a_window_that_becomes_narrow(browser: Browser, sweep: Path) -> None:
+    with browser.page(sweep) as page:
+        page.resize(390, 800)
+        page.evaluate("new Promise(done => setTimeout(done, 300))")
+        assert page.evaluate("document.querySelector('.picture').getBoundingClientRect().width") <= 390
+        assert page.evaluate(MEASURE)["clipped"] == []
 
 
-def test_the_log_would_show_a_request(page: Path) -> None:
-    """The control of the test above: an image from elsewhere, and a page that may load it."""
-    page.write_text('<!doctype html><img src="http://127.0.0.1:9/pixel.png">', encoding="utf-8")
-    log = page.with_suffix(".json")
-    browse(page, f"--log-net-log={log}", "--dump-dom")
-    assert page_requests(log) == ["http://127.0.0.1:9/pixel.png"]
+def test_schemes_and_engines_are_told_apart_without_color(browser: Browser, sweep: Path) -> None:
+    """Each look has a form of its own: the paths of its swatch, whatever their fill."""
+    forms = (
+        "[...document.querySelectorAll('tbody .swatch')].map(e => [...e.children].map(p => p.getAttribute('d')).join())"
+    )
+    names = (
+        "[...document.querySelectorAll('tbody tr')].map(e => [e.querySelector('th .entry > span').innerText,"
+        " e.querySelectorAll('td.words')[2].innerText.split(' ')[0]].join().replace(/^(tflite|onnx)-/, ''))"
+    )
+    with browser.page(sweep, forced_colors="active") as page:
+        page.call("Emulation.setEmulatedVisionDeficiency", type="achromatopsia")
+        looks = dict(zip(page.evaluate(names), page.evaluate(forms), strict=True))
+        assert distinct_rows(page.screenshot())[2] > 200
+        assert page.complaints == []
+    assert len(looks) == 10
+    assert len(set(looks.values())) == 10
 
 
-def test_the_policy_of_the_page_stops_what_might_slip_in(page: Path) -> None:
-    source = page.read_text(encoding="utf-8")
-    page.write_text(source.replace("</main>", '<img src="http://127.0.0.1:9/pixel.png"></main>'), encoding="utf-8")
-    log = page.with_suffix(".json")
-    browse(page, f"--log-net-log={log}", "--dump-dom")
-    assert page_requests(log) == []
+def test_without_scripts_the_page_is_a_table(browser: Browser, sweep: Path) -> None:
+    with browser.page(sweep) as page:
+        page.call("Emulation.setScriptExecutionDisabled", value=True)
+        page.call("Page.reload")
+        browser.wait("Page.loadEventFired", page.session)
+        page.call("Emulation.setScriptExecutionDisabled", value=False)
+        text = page.evaluate("document.querySelector('noscript table').innerText")
+        assert page.evaluate("document.querySelector('#drawn').hidden")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    assert text.count("\n") >= 40
+    assert "tflite-w8a8" in text
+
+
+def test_hostile_names_are_text(browser: Browser, tmp_path: Path) -> None:
+    given: dict[str, Any] = made_results(40, threads=(1,), operators=4)
+    for model in given["models"]:
+        model["name"] += HOSTILE
+    for run in given["runs"]:
+        for key in ("model", "variant", "engine", "scheme", "format", "device", "file", "id"):
+            run[key] += HOSTILE
+        run["warnings"] = [HOSTILE]
+        if run["operators"]:
+            run["operators"]["operators"][0]["name"] = HOSTILE
+    for device in given["devices"]:
+        device["name"] += HOSTILE
+    path = tmp_path / "report.html"
+    path.write_text(render(given, choose(given)), encoding="utf-8")
+    with browser.page(path) as page:
+        page.click(*middle_of(page, '.picture .mark[data-run="6"]'))
+        assert HOSTILE.strip() in page.evaluate("document.querySelector('#details').textContent")
+        assert count_of(page, "img, b b, main script") == 0
+        assert page.complaints == []
+        assert page.requests == []
+    assert not [event for event in browser.events if event["method"] == "Page.javascriptDialogOpening"]
+
+
+@pytest.mark.parametrize(
+    "slipped",
+    [
+        '<img src="http://127.0.0.1:9/pixel.png">',
+        "<script>document.title = 'run'</script>",
+        "<style>body { background: red }</style>",
+        "<b onclick='1' style='color: red'>b</b><iframe src='data:text/html,x'></iframe>",
+    ],
+)
+def test_the_policy_of_the_page_stops_what_might_slip_in(
+    browser: Browser, sweep: Path, tmp_path: Path, slipped: str
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(sweep.read_text(encoding="utf-8").replace("</main>", f"{slipped}</main>"), encoding="utf-8")
+    with browser.page(path) as page:
+        assert page.evaluate("document.title") != "run"
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        complaints = page.complaints
+    assert complaints
+    assert all("Content Security Policy" in complaint for complaint in complaints)
+
+
+def test_the_browser_would_tell_of_a_request(browser: Browser, tmp_path: Path) -> None:
+    """The control of the tests above: an image from elsewhere, and a page that may load it."""
+    path = tmp_path / "page.html"
+    path.write_text('<!doctype html><img src="http://127.0.0.1:9/pixel.png">', encoding="utf-8")
+    with browser.page(path) as page:
+        assert page.requests == ["http://127.0.0.1:9/pixel.png"]
+        assert page.complaints
+
+
+def test_five_thousand_runs_open_within_two_seconds(browser: Browser, tmp_path: Path) -> None:
+    given = made_results(5000, devices=3, threads=(1, 2, 4), operators=30)
+    path = tmp_path / "report.html"
+    path.write_text(render(given), encoding="utf-8")
+    taken = []
+    for _ in range(3):
+        began = time.monotonic()
+        with browser.page(path) as page:
+            taken.append(time.monotonic() - began)
+            assert page.complaints == []
+            assert "1,680 of 5,000 runs" in page.evaluate("document.querySelector('.count').textContent")
+            untick(page, "device", "")
+            assert page.evaluate("document.querySelector('.count').textContent") == "5,000 runs"
+            crowd = page.evaluate(
+                "[...document.querySelectorAll('.picture .mark')].map(e => (e.getAttribute('d').match(/Z/g)"
+                " ?? []).length).reduce((a, b) => a + b)"
+            )
+            assert crowd == sum(run["status"] == "ok" for run in given["runs"])
+            page.move(*middle_of(page, ".picture .mark.front"))
+            assert not page.evaluate("document.querySelector('.tip').hidden")
+    assert min(taken) < OPENS_WITHIN
+
+
+def test_pages_of_little_are_drawn_without_complaint(browser: Browser, tmp_path: Path) -> None:
+    whole = made_results(6, devices=1, threads=(1,))
+    pieces = ("latency", "accuracy", "agreement", "launches", "memory", "file_bytes", "state")
+    for at, absent in enumerate(itertools.combinations(pieces, 3)):
+        for run in whole["runs"]:
+            run.update(status="ok", error=None)
+        given = {**whole, "runs": [{**run, **dict.fromkeys(absent)} for run in whole["runs"]]}
+        path = tmp_path / f"{at}.html"
+        path.write_text(render(given), encoding="utf-8")
+        with browser.page(path) as page:
+            assert page.complaints == [], absent
+            assert count_of(page, "table.runs tbody tr") == 6

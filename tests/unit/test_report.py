@@ -1,47 +1,55 @@
-"""The report page: what it says, what it escapes, and what its picture measures."""
+"""The report page: what it says, what it escapes, and which figures its script is given."""
 
 from __future__ import annotations
 
+import base64
 import copy
-import itertools
-import math
+import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from typing import Any
-from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
+from dwsep_runtime.arrays import encode_array
+from edge_dwsep.choice import choose
 from edge_dwsep.report import render
 from edge_dwsep.report.figures import milliseconds, percent, size
-from edge_dwsep.report.placement import Anchor, Box, place
-from edge_dwsep.report.runs import labels, read_runs
+from edge_dwsep.report.looks import Looks
+from edge_dwsep.report.toml_text import toml_text
+from tests.made_results import made_results
 
-HOSTILE = "\"><script>alert(1)</script><img src=x onerror='y'>&amp;]]>\x00\ud800"
+HOSTILE = "\"><script>alert(1)</script><img src=x onerror='y'>&amp;]]>\x00\ud800</noscript><!--"
 
 
 def run(variant: str = "tflite-w8a8", engine: str = "litert", **changes: Any) -> dict[str, Any]:
     """Return one run that succeeded, its fields replaced by ``changes``."""
     p50, top1 = changes.pop("p50", 0.052), changes.pop("top1", 0.914)
     return {
+        "device": "local",
+        "model": "mobilenet_v1 0.25",
         "variant": variant,
         "format": "tflite",
         "scheme": variant.partition("-")[2],
         "engine": engine,
         "engine_version": "2.3.0",
         "threads": 1,
+        "batch": 1,
         "file": f"{variant}.tflite",
         "file_bytes": 314_168,
         "sha256": "5e" * 32,
         "status": "ok",
+        "valid": True,
         "error": None,
         "latency": {"count": 4000, "p50_ms": p50, "p50_interval_ms": [0.98 * p50, 1.02 * p50], "p90_ms": 1.15 * p50},
         "accuracy": {"count": 2000, "top1": top1, "top1_interval": [top1 - 0.013, top1 + 0.012], "confusion": [[1]]},
         "agreement": {"reference": "keras float32", "top1": 0.995, "interval": [0.991, 0.998]},
         "warnings": [],
         "state": {
-            "before": {"load_1min": 0.5, "temperature_c": 41.5, "governor": None},
-            "after": {"load_1min": 0.9, "temperature_c": 47.0, "governor": None},
+            "before": {"monotonic_ns": 10**9, "load_1min": 0.5, "temperature_c": 41.5, "governor": None},
+            "after": {"monotonic_ns": 3 * 10**9, "load_1min": 0.9, "temperature_c": 47.0, "governor": None},
         },
         **changes,
     }
@@ -55,33 +63,36 @@ def results(*runs: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "command": "edge-dwsep demo",
         "versions": {"edge-dwsep": "0.1.0", "python": "3.11.7"},
         "models": [
-            {"name": "mobilenet_v1 0.25", "input_shape": [32, 32, 1], "params": 218000, "weights_sha256": "ab" * 32}
+            {
+                "name": "mobilenet_v1 0.25",
+                "input_shape": [32, 32, 1],
+                "params": 218000,
+                "weights_sha256": "ab" * 32,
+                "reference": {"name": "keras float32", "top1": 0.9155, "top1_interval": [0.9025, 0.927]},
+            }
         ],
         "data": {"name": "fashion-mnist-test-sample", "count": 2000, "sha256": "cd" * 32},
-        "reference": {"name": "keras float32", "top1": 0.9155, "top1_interval": [0.9025, 0.927]},
         "devices": [{"name": "local", "cpu": "a CPU", "cores": 2, "memory_bytes": 25_200_000_000}],
         "settings": {"threads": 1, "warmup_seconds": 0.5},
+        "sweep": None,
         "runs": list(runs),
         **changes,
     }
 
 
 CROWD = [
-    run("tflite-float32", "tflite", p50=0.0931, top1=0.9155, file_bytes=876_000),
-    run("tflite-float32", "litert", p50=0.0712, top1=0.9155, file_bytes=876_000),
-    run("tflite-float16", "tflite", p50=0.0940, top1=0.9150, file_bytes=446_200),
-    run("tflite-float16", "litert", p50=0.0725, top1=0.9150, file_bytes=446_200),
-    run("tflite-w8-dynamic", "tflite", p50=0.0880, top1=0.9140, file_bytes=289_400),
-    run("tflite-w8-dynamic", "litert", p50=0.0655, top1=0.9140, file_bytes=289_400),
-    run("tflite-w8a8", "tflite", p50=0.0683, top1=0.9125),
-    run("tflite-w8a8", "litert", p50=0.0421, top1=0.9125),
-    run("onnx-float32", "onnxruntime", p50=0.118, top1=0.9155, file_bytes=861_000),
-    run("onnx-w8a8", "onnxruntime", p50=0.192, top1=0.9110, file_bytes=281_500),
+    run(f"{format_}-{scheme}", engine, p50=p50, top1=top1)
+    for format_, scheme, engine, p50, top1 in (
+        ("tflite", "float32", "tflite", 0.0931, 0.9155),
+        ("tflite", "float16", "litert", 0.0725, 0.9150),
+        ("tflite", "w8a8", "litert", 0.0421, 0.9125),
+        ("onnx", "w8a8", "onnxruntime", 0.192, 0.9110),
+    )
 ]
 
 
 class Page(HTMLParser):
-    """The elements and the text of a page, as a browser would read them."""
+    """The elements and the text of a page without its script, as who has none would read them."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -91,7 +102,7 @@ class Page(HTMLParser):
         self.feed(source)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._unread = tag == "style"
+        self._unread = tag in {"style", "script"}
         self.elements.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
@@ -103,24 +114,17 @@ def words(source: str) -> str:
     return " ".join(Page(source).words.split())
 
 
-def pictures(source: str) -> dict[str, ET.Element]:
-    """Return the page's drawings by name; that they parse shows that they are well-formed XML."""
-    found = re.findall(r'<svg class="picture (\w+)".*?</svg>', source, re.DOTALL)
-    texts = re.findall(r'<svg class="picture .*?</svg>', source, re.DOTALL)
-    return {name: ET.fromstring(text) for name, text in zip(found, texts, strict=True)}  # noqa: S314
+def data_of(source: str) -> dict[str, Any]:
+    """Return the figures that the page's script draws."""
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', source, re.DOTALL)
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
-def points(picture: ET.Element) -> dict[int, ET.Element]:
-    return {int(group.attrib["data-run"]): group for group in picture.iterfind(".//g[@class='point']")}
-
-
-def mark_area(point: ET.Element) -> float:
-    """Measure the mark of a point in square pixels, whatever its shape."""
-    mark = next(element for element in point if "mark" in element.get("class", ""))
-    if mark.tag == "circle":
-        return math.pi * float(mark.attrib["r"]) ** 2
-    corners = [tuple(map(float, corner.split(","))) for corner in mark.attrib["points"].split()]
-    return abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in itertools.pairwise([*corners, corners[0]]))) / 2
+def column(source: str, name: str) -> list[Any]:
+    """Return a figure of every run; None of each where the page does not have it."""
+    data = data_of(source)
+    return list(data["runs"].get(name) or [None] * data["count"])
 
 
 @pytest.mark.parametrize(
@@ -130,40 +134,60 @@ def mark_area(point: ET.Element) -> float:
         {"runs": [run(engine=HOSTILE), run(engine="tflite")]},
         {"runs": [run(engine_version=HOSTILE)]},
         {"runs": [run(scheme=HOSTILE)]},
+        {"runs": [run(device=HOSTILE, model=HOSTILE, format=HOSTILE)]},
+        {"runs": [run(id=HOSTILE, engine_options={HOSTILE: HOSTILE}, conditions=[HOSTILE])]},
         {"runs": [run(warnings=[HOSTILE])]},
         {"runs": [run(status="failed", error=HOSTILE)]},
         {"runs": [run(file=HOSTILE)]},
-        {"runs": [run(sha256=HOSTILE)]},
+        {"runs": [run(sha256=HOSTILE, harness_sha256=HOSTILE)]},
         {"runs": [run(state={"before": {HOSTILE: HOSTILE}, "after": {HOSTILE: [HOSTILE]}})]},
         {"models": [{"name": HOSTILE, "input_shape": [HOSTILE], "weights_sha256": HOSTILE}]},
         {"data": {"name": HOSTILE, "sha256": HOSTILE}},
         {"devices": [{"name": HOSTILE, "cpu": HOSTILE, HOSTILE: HOSTILE}]},
-        {"reference": {"name": HOSTILE, "top1": 0.9}},
         {"settings": {HOSTILE: {HOSTILE: HOSTILE}}},
         {"versions": {HOSTILE: HOSTILE, "edge-dwsep": HOSTILE}},
         {"command": HOSTILE},
         {"created": HOSTILE},
+        {"failed_exports": [{"variant": HOSTILE, "error": HOSTILE}]},
+        {"sweep": {"name": HOSTILE, "plan": {HOSTILE: [HOSTILE]}, "excluded": [{"what": HOSTILE, "reason": HOSTILE}]}},
     ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_text_from_the_results_never_becomes_markup(changes: dict[str, Any]) -> None:
     source = render({**results(run()), **changes})
     page = Page(source)
-    assert not {"script", "img"} & {tag for tag, _ in page.elements}
+    assert [attributes for tag, attributes in page.elements if tag == "script"] == [
+        {"type": "application/json", "id": "data"},
+        {},
+    ]
+    assert "img" not in {tag for tag, _ in page.elements}
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
-    assert "<script>alert(1)</script>" in page.words
-    assert all(points(picture) or not changes.get("runs") for picture in pictures(source).values())
+    assert [tag for tag, _ in page.elements].count("noscript") == source.count("</noscript>") == 1
+    assert "<!--" not in source
+    assert "<script>alert(1)</script>" in page.words + json.dumps(data_of(source))
     source.encode("utf-8")
 
 
 def test_nothing_is_loaded_from_anywhere() -> None:
     source = render(results(*CROWD))
-    assert not re.search(r"https?:|//[a-z]|url\(|@import", source)
+    assert not re.search(r"""https?://(?!www\.w3\.org/2000/svg")|url\(|@import|\bfetch\(|innerHTML|eval\(""", source)
     page = Page(source)
-    assert not {"script", "link", "img", "iframe", "object", "base"} & {tag for tag, _ in page.elements}
+    assert not {"link", "img", "iframe", "object", "base"} & {tag for tag, _ in page.elements}
     assert not [name for _, attributes in page.elements for name in attributes if name in {"src", "href", "xlink:href"}]
-    policy = next(attributes["content"] for tag, attributes in page.elements if "http-equiv" in attributes)
-    assert str(policy).startswith("default-src 'none'")
+
+
+def test_the_policy_allows_the_script_and_the_style_of_the_page_and_nothing_else() -> None:
+    source = render(results(*CROWD))
+    policy = next(attributes["content"] for _, attributes in Page(source).elements if "http-equiv" in attributes)
+    hashes = {
+        name: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for name in ("script", "style")
+        for text in re.findall(rf"<{name}>(.*?)</{name}>", source, re.DOTALL)
+    }
+    assert policy == (
+        f"default-src 'none'; script-src 'sha256-{hashes['script']}'; style-src 'sha256-{hashes['style']}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def test_a_page_is_a_function_of_its_results() -> None:
@@ -173,71 +197,108 @@ def test_a_page_is_a_function_of_its_results() -> None:
     assert given == before
 
 
+def test_runs_may_come_one_by_one() -> None:
+    given = results(*CROWD)
+    assert render({**given, "runs": iter(given["runs"])}) == render(given)
+
+
 def test_the_summary_names_model_data_device_and_runs() -> None:
     text = words(render(results(*CROWD[:3], run(status="failed", error="no memory"))))
     assert "mobilenet_v1 0.25 (input 32\xd732\xd71, 218,000 parameters), 4 runs on local (a CPU, 2 cores)" in text
     assert ", 1 of which failed; accuracy on 2,000 images of fashion-mnist-test-sample." in text
 
 
-def test_no_run_is_called_better_than_another() -> None:
+def test_the_summary_of_a_sweep_counts_what_there_is() -> None:
+    given = made_results(130, devices=4, threads=(1,))
+    given["runs"][0]["reused"] = True
+    given["sweep"]["finished"] = None
+    text = words(render(given))
+    assert "4 models on 4 devices" in text
+    assert "Sweep made. 1 run of it had been measured before. It is not finished." in text
+
+
+def test_no_run_is_called_better_than_another_without_a_choice() -> None:
     assert not re.search(
         r"\b(fastest|best|worst|winner|slowest|wins|ranked|first place)\b", words(render(results(*CROWD)))
     )
 
 
+def test_a_choice_is_told_in_its_own_words_and_marks_its_runs() -> None:
+    given = made_results(40, threads=(1,))
+    choice = choose(given)
+    source = render(given, choice)
+    text = words(source)
+    for one in choice.devices:
+        assert f"{one.device} {one.recommendation}" in text
+    assert {at for at, on in enumerate(column(source, "front")) if on} == choice.front
+    assert {at for at, on in enumerate(column(source, "recommended")) if on} == choice.recommended
+    assert column(render(given), "front") == [None] * 40
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "tflite-w8a8 litert 2.3.0 314 kB 0.0520 [0.0510, 0.0530] 0.0598 91.4 [90.1, 92.6] 99.5 [99.1, 99.8]"),
-        ({"accuracy": None, "agreement": None}, "314 kB 0.0520 [0.0510, 0.0530] 0.0598 \u2013 \u2013"),
-        ({"latency": None}, "314 kB \u2013 \u2013 91.4 [90.1, 92.6] 99.5 [99.1, 99.8]"),
-        ({"latency": {"p50_ms": 4.6}, "file_bytes": 3_490_000}, "3.49 MB 4.60 \u2013 91.4"),
-        ({"status": "failed", "error": "op 12 unknown"}, "tflite-w8a8 litert 2.3.0 314 kB Failed: op 12 unknown"),
+        ({}, "w8a8 litert 2.3.0 1 314 kB 0.0520 [0.0510, 0.0530] 0.0598 91.4 [90.1, 92.6] 99.5 [99.1, 99.8]"),
+        ({"accuracy": None, "agreement": None}, "314 kB 0.0520 [0.0510, 0.0530] 0.0598"),
+        ({"latency": None}, "314 kB 91.4 [90.1, 92.6] 99.5 [99.1, 99.8]"),
+        ({"latency": {"p50_ms": 4.6}, "file_bytes": 3_490_000}, "3.49 MB 4.60 91.4"),
+        ({"status": "failed", "error": "op 12 unknown"}, "litert 2.3.0 1 314 kB Failed: op 12 unknown"),
         ({"status": "failed", "error": None}, "Failed: no reason was recorded"),
     ],
     ids=["whole", "latency-only", "accuracy-only", "no-interval", "failed", "failed-silently"],
 )
-def test_a_row_of_the_table(changes: dict[str, Any], expected: str) -> None:
+def test_a_row_of_the_table_for_who_has_no_script(changes: dict[str, Any], expected: str) -> None:
     assert expected in words(render(results(run(**changes))))
 
 
-def test_threads_are_named_where_they_differ() -> None:
-    assert "1 thread" not in words(render(results(run(), run("tflite-float32"))))
-    text = words(render(results(run(), run(threads=4))))
-    assert "litert 2.3.0, 1 thread" in text
-    assert "litert 2.3.0, 4 threads" in text
+def test_failures_and_warnings_are_written_once_with_their_runs() -> None:
+    runs = [
+        run(warnings=["busy"]),
+        run("b"),
+        run("c", warnings=["busy", "hot"]),
+        run("d", status="failed", error="no memory"),
+        run("e", status="failed", error="no memory"),
+    ]
+    text = words(render(results(*runs, failed_exports=[{"variant": "onnx-w8a8", "error": "no such operator"}])))
+    assert "Warnings busy Runs 1, 3 hot Run 3" in text
+    assert "Failures no memory Runs 4, 5 onnx-w8a8 could not be made: no such operator" in text
 
 
-@pytest.mark.parametrize(
-    ("runs", "expected"),
-    [
-        ([run("a"), run("b")], ("a", "b")),
-        ([run("a"), run("a", "tflite"), run("b")], ("a \xb7 litert", "a \xb7 tflite", "b")),
-        ([run("a", threads=1), run("a", threads=4)], ("a \xb7 litert \xb7 1 thread", "a \xb7 litert \xb7 4 threads")),
-        ([run("a", threads=None), run("a", threads=None)], ("a \xb7 litert \xb7 run 1", "a \xb7 litert \xb7 run 2")),
-    ],
-)
-def test_labels_are_as_long_as_needed_to_differ(runs: list[dict[str, Any]], expected: tuple[str, ...]) -> None:
-    assert labels(read_runs(results(*runs))) == expected
-
-
-def test_a_warning_shared_by_runs_is_written_once() -> None:
-    text = words(render(results(run(warnings=["busy"]), run("b"), run("c", warnings=["busy", "hot"]))))
-    assert "Warnings a busy Runs 1, 3 b hot Run 3" in text
+def test_what_was_left_out_of_a_plan_is_told_with_the_reason() -> None:
+    text = words(render(made_results(40)))
+    assert "Left out of the plan there is no ONNX file of scheme float16 onnx-float16" in text
 
 
 def test_the_device_section_shows_the_state_keys_that_have_values() -> None:
     text = words(render(results(run(), run("b", state={"before": None, "after": {"load_1min": 1.5}}))))
     assert "Before the first run load 1min 0.5 temperature, \N{DEGREE SIGN}C 41.5" in text
-    assert "After the last run load 1min 1.5 State" in text
+    assert "After the last run load 1min 1.5 How" in text
     assert "memory 25.2 GB" in text
     assert "governor" not in text
 
 
 def test_how_to_repeat_gives_command_versions_settings_and_digests() -> None:
-    text = words(render(results(run())))
-    for part in ("edge-dwsep demo", "python 3.11.7", "warmup seconds 0.5", "ab" * 32, "cd" * 32, "5e" * 32):
+    text = words(render(results(run(harness_sha256="a2" * 32))))
+    told = ("edge-dwsep demo", "python 3.11.7", "warmup seconds 0.5", *(part * 32 for part in ("ab", "cd", "5e", "a2")))
+    for part in told:
         assert part in text.partition("How to repeat")[2]
+
+
+def test_how_to_repeat_a_sweep_gives_its_plan_as_toml() -> None:
+    text = Page(render(made_results(40, threads=(1,)))).words
+    assert 'device = ["local", "pi4"]\nthreads = [1]\ndata = "fashion-mnist"\n\n[measure]\nmode = "rapid"' in text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": ["a b", 'quote "', "back\\slash", "new\nline", "\x7f\x01", "caf\u00e9"], "alpha": [0.35, 1.0]},
+        {"a key": True, "measure": {"mode": "rapid", "nested": {"deep": [1, 2]}, "seconds": 6.0}, "seed": 0},
+    ],
+)
+def test_a_plan_is_read_again_from_its_toml(values: dict[str, Any]) -> None:
+    tomllib = pytest.importorskip("tomllib")
+    assert tomllib.loads(toml_text(values)) == values
 
 
 @pytest.mark.parametrize("given", [{}, {"runs": None}, {"runs": []}, results()], ids=["empty", "none", "list", "whole"])
@@ -245,7 +306,7 @@ def test_results_without_runs_say_so(given: dict[str, Any]) -> None:
     source = render(given)
     assert "There are no runs in these results." in words(source)
     assert "<table" not in source
-    assert not pictures(source)
+    assert "<script" not in source
 
 
 @pytest.mark.parametrize(
@@ -254,123 +315,85 @@ def test_results_without_runs_say_so(given: dict[str, Any]) -> None:
         {},
         {"latency": {"p50_ms": "fast"}, "accuracy": {"top1": float("nan")}},
         {"latency": {"p50_ms": 0.0}, "accuracy": {"top1": 0.9}, "state": 3, "warnings": "none", "threads": None},
+        {"latency": {"p50_ms": 1.0, "distribution_ms": ["a"] * 41}, "launches": [3, {"started": "today"}]},
+        {"latency": {"p50_ms": 1.0, "samples_ns": {"data": "?"}}, "operators": {"operators": [{"ns": "x"}]}},
+        {"agreement": {"mcnemar": {"b": 5, "c": 3}}, "accuracy": {"count": 4, "top1": 0.5}},
         run(latency=None),
         run(accuracy=None),
     ],
 )
-def test_runs_that_cannot_be_drawn_leave_a_page_without_a_picture(entry: dict[str, Any]) -> None:
-    source = render(results(entry))
-    assert "No run has both a latency and an accuracy" in words(source)
-    assert not pictures(source)
+def test_a_run_that_lacks_a_figure_is_on_the_page_all_the_same(entry: dict[str, Any]) -> None:
+    source = render(results(entry, run("b")))
+    assert data_of(source)["count"] == 2
+    assert column(source, "drop") == [None, None]
 
 
-@pytest.mark.parametrize("file_bytes", [None, 0, -1, "large"])
-def test_a_run_of_unknown_size_is_drawn_hollow(file_bytes: object) -> None:
-    point = points(pictures(render(results(run(), run("b", file_bytes=file_bytes))))["wide"])[2]
-    assert any(element.get("class") == "mark hollow" for element in point)
+def test_the_script_is_given_figures_with_their_intervals() -> None:
+    source = render(results(run(p50=0.0523456), run("b", latency=None, file_bytes=None)))
+    assert column(source, "p50") == [0.052346, None]
+    assert column(source, "p50_low") == [0.051299, None]
+    assert column(source, "top1") == [0.914, 0.914]
+    assert column(source, "top1_high") == [0.926, 0.926]
+    assert column(source, "size") == [314168, None]
+    assert "memory" not in data_of(source)["runs"]
 
 
-def test_each_picture_has_one_point_for_each_run_that_succeeded_with_both_figures() -> None:
-    runs = [*CROWD, run("failed", status="failed", error="no memory"), run("timed", accuracy=None)]
-    source = render(results(*runs))
-    drawn = pictures(source)
-    assert set(drawn) == {"wide", "narrow"}
-    for picture in drawn.values():
-        assert set(points(picture)) == set(range(1, 11))
-    assert "2 runs without both figures are in the table only." in words(source)
+def test_the_loss_against_float_is_counted_on_the_same_images() -> None:
+    agreement = {"top1": 0.98, "interval": [0.97, 0.99], "mcnemar": {"b": 30, "c": 10, "p": 0.002, "verdict": "worse"}}
+    source = render(results(run(agreement=agreement, accuracy={"count": 1000, "top1": 0.9})))
+    assert column(source, "drop") == [0.02]
+    assert [round(column(source, f"drop_{end}")[0], 3) for end in ("low", "high")] == [0.008, 0.034]
 
 
-@pytest.mark.parametrize("name", ["wide", "narrow"])
-def test_the_area_of_a_mark_is_proportional_to_the_file_size(name: str) -> None:
-    drawn = points(pictures(render(results(*CROWD)))[name])
-    per_byte = [mark_area(drawn[at]) / entry["file_bytes"] for at, entry in enumerate(CROWD, start=1)]
-    assert per_byte == pytest.approx([per_byte[0]] * len(per_byte), rel=0.01)
+def test_times_are_told_alike_by_all_samples_and_by_their_quantiles() -> None:
+    samples = np.random.default_rng(3).lognormal(13, 0.1, 4000).astype(np.int64)
+    p50 = float(np.median(samples)) / 1e6
+    kept = (np.quantile(samples, np.linspace(0, 1, 41)) / 1e6).tolist()
+    full = run(latency={"p50_ms": p50, "samples_ns": encode_array(samples)})
+    light = run("b", latency={"p50_ms": p50, "distribution_ms": kept})
+    first, second = column(render(results(full, light)), "quantiles")
+    assert first == second
+    assert (len(first), first[20]) == (41, 1000)
+    assert sorted(first) == first
 
 
-def test_the_size_legend_has_the_scale_of_the_marks() -> None:
-    picture = pictures(render(results(*CROWD)))["wide"]
-    legend = picture.find(".//g[@class='sizes']")
-    assert legend is not None
-    written = [text.text for text in legend.iterfind("text")]
-    assert written == ["1 MB", "500 kB", "200 kB", "File size:"]
-    areas = [math.pi * float(circle.attrib["r"]) ** 2 for circle in legend.iterfind("circle")]
-    expected = mark_area(points(picture)[1]) / CROWD[0]["file_bytes"]
-    assert [area / amount for area, amount in zip(areas, (1e6, 5e5, 2e5), strict=True)] == pytest.approx(
-        [expected] * 3, rel=0.01
-    )
+def test_a_device_is_followed_by_its_launches_or_else_by_its_runs() -> None:
+    (device,) = data_of(render(results(run())))["devices"]
+    assert device["states"] == [[0, 41.5, None, 0.5], [2, 47, None, 0.9]]
+    assert device["launches"] == []
+    given = made_results(20, devices=1, threads=(1,), launches=3)
+    (device,) = data_of(render(given))["devices"]
+    assert len(device["launches"]) == 3 * len([one for one in given["runs"] if one["status"] == "ok"])
+    assert [row[0] for row in device["states"]] == sorted(row[0] for row in device["states"])
+    assert {row[2] for row in device["states"]} <= {1800}
 
 
-@pytest.mark.parametrize(
-    ("slowest", "scale", "ticks"),
-    [
-        (0.05, "linear", {"0.048", "0.05", "0.052"}),
-        (0.15, "linear", {"0.06", "0.1", "0.14"}),
-        (0.151, "log", {"0.05", "0.1"}),
-        (50.0, "log", {"0.1", "1", "10"}),
-    ],
-)
-def test_latency_is_logarithmic_above_a_ratio_of_three(slowest: float, scale: str, ticks: set[str]) -> None:
-    picture = pictures(render(results(run("a", p50=0.05), run("b", p50=slowest))))["wide"]
-    assert picture.get("data-scale") == scale
-    assert ticks <= {text.text for text in picture.iterfind("text[@class='tick']")}
-
-
-def test_bars_span_the_intervals_and_cross_at_the_point() -> None:
-    entry = run(p50=1.0, top1=0.5, latency={"p50_ms": 1.0, "p50_interval_ms": [0.9, 1.2]})
-    point = points(pictures(render(results(entry, run("b", p50=2.0, top1=0.9))))["wide"])[1]
-    across, up = (
-        [float(number) for number in re.findall(r"[\d.]+", bar.attrib["d"])]
-        for bar in point.iterfind("path[@class='bar']")
-    )
-    target = point.find("circle[@class='target']")
-    assert target is not None
-    x, y = float(target.attrib["cx"]), float(target.attrib["cy"])
-    assert across[1] == across[3] == pytest.approx(y, abs=0.1)
-    assert up[0] == up[2] == pytest.approx(x, abs=0.1)
-    assert (x - across[0]) / (across[2] - x) == pytest.approx(0.1 / 0.2, rel=0.01)
-    assert up[1] < y < up[3]
-
-
-def test_a_pointer_on_a_mark_is_told_all_its_figures() -> None:
-    title = points(pictures(render(results(run())))["wide"])[1].findtext("title")
-    assert str(title).splitlines() == [
-        "tflite-w8a8",
-        "litert 2.3.0, w8a8",
-        "p50 0.0520 ms [0.0510, 0.0530]",
-        "p90 0.0598 ms",
-        "top-1 91.4 % [90.1, 92.6]",
-        "file 314 kB",
-    ]
+def test_operators_are_told_as_long_as_there_is_room() -> None:
+    given = made_results(240, devices=2, threads=(1, 4), operators=30)
+    data = data_of(render(given))
+    profiled = [at for at, one in enumerate(given["runs"], start=1) if one["operators"]]
+    assert sorted(map(int, data["operators"])) == profiled
+    assert data["operators_left_out"] == 0
+    first = data["operators"][str(profiled[0])]
+    assert len(first["rows"]) == 30
+    assert data["operator_names"][first["rows"][1][1]] == "DEPTHWISE_CONV_2D"
+    many = made_results(1400, devices=1)
+    for one in many["runs"]:
+        one["operators"] = given["runs"][0]["operators"]
+    data = data_of(render(many))
+    assert data["operators_left_out"] == 1400 - len(data["operators"]) > 0
 
 
 def test_schemes_and_engines_are_told_apart_and_keep_their_looks() -> None:
-    def look(source: str, at: int) -> tuple[str | None, int]:
-        """Return the color and the number of different x of the corners: 0 for circle, 2 square, 3 diamond."""
-        mark = next(e for e in points(pictures(source)["wide"])[at] if e.get("class") == "mark")
-        return mark.get("fill"), len({corner.split(",")[0] for corner in mark.get("points", "").split()})
-
-    source = render(results(*CROWD))
-    looks = [look(source, at) for at in range(1, 11)]
-    assert len(set(looks)) == 10
-    assert look(render(results(CROWD[7])), 1) == looks[7]
+    looks = Looks.of(["mine", "w8a8", "float32"], ["mine", "litert", "onnxruntime"])
+    assert looks.schemes["w8a8"] == Looks.of(["w8a8"], []).schemes["w8a8"]
+    assert len({color for color, _ in looks.schemes.values()}) == len({sign for _, sign in looks.schemes.values()}) == 3
+    assert len(set(looks.engines.values())) == 3
 
 
-def test_many_runs_are_numbered_and_keyed() -> None:
-    runs = [run(f"variant-{at}", p50=0.05 * 1.1**at) for at in range(40)]
-    source = render(results(*runs))
-    assert [point.findtext("text") for point in points(pictures(source)["wide"]).values()].count("7") == 1
-    assert '<ol class="key">' in source
-    assert '<ol class="key narrow">' in render(results(*runs[:5]))
-
-
-def test_crowded_labels_overlap_neither_each_other_nor_a_mark() -> None:
-    """Ten long labels for points that lie within a few marks of one another, as variants of one network do."""
-    anchors = [Anchor(200.0 + 27 * at, 200 + 9.0 * (at % 3), 12, 130, 17) for at in range(10)]
-    bounds = Box(40, 40, 800, 480)
-    placed = place(anchors, bounds)
-    assert not [pair for pair in itertools.combinations(placed, 2) if pair[0].box.overlap(pair[1].box)]
-    assert not [at for at in placed for anchor in anchors if at.box.overlap(anchor.box)]
-    assert all(at.box.left >= 40 and at.box.right <= 800 and at.box.top >= 40 and at.box.bottom <= 480 for at in placed)
+def test_a_page_of_five_thousand_runs_is_smaller_than_five_megabytes() -> None:
+    given = made_results(5000, devices=3, threads=(1, 2, 4), operators=40)
+    assert len(render(given).encode()) < 5_000_000
 
 
 @pytest.mark.parametrize(
