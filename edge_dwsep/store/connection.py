@@ -103,7 +103,8 @@ def writing(engine: Engine, place: str, work: Callable[[Connection], Result]) ->
 
 def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
     """Open an SQLite file; one that nobody can write and whose folder takes no files is opened as it lies there."""
-    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
+    # SQLAlchemy's pool sees to it that two threads never have one connection at once.
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
         return _set_up(connection)
     except sqlite3.OperationalError as error:

@@ -188,6 +188,6 @@ sweep_runs = Table(
 
 Index("dwsep_runs_created", runs.c.created)
 Index("dwsep_runs_artifact", runs.c.artifact_sha256)
-Index("dwsep_steps_recent", steps.c.kind, steps.c.created)
+Index("dwsep_steps_recent", steps.c.created, steps.c.kind, steps.c.device, steps.c.seconds)
 Index("dwsep_run_steps_step", run_steps.c.step_key)
 Index("dwsep_sweep_runs_run", sweep_runs.c.run_key)

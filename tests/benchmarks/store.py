@@ -6,6 +6,7 @@ python -m tests.benchmarks.store [--keep FILE]
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import statistics
 import subprocess
@@ -92,7 +93,7 @@ def fill(path: Path) -> None:
         )
         kept, links = [], []
         for at, record in enumerate(records()):
-            row = run_row(f"{at * 7919 % RUNS:064x}", record)
+            row = run_row(hashlib.sha256(str(at).encode()).hexdigest(), record)
             kept.append({**row, "device_id": ids[record["device"]], "artifact_sha256": sha256})
             links.append({"sweep_id": SWEEP, "run_key": row["key"], "position": at, "reused": False})
         with store._engine.begin() as connection:

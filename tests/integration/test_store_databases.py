@@ -240,18 +240,23 @@ def upgrade():
 '''
 
 
+def with_later(folder: Path, source: str) -> Path:
+    """A folder of revisions that has one more."""
+    later = folder / "later" / "versions"
+    later.mkdir(parents=True)
+    for path in migrate_module.VERSIONS.glob("r*.py"):
+        (later / path.name).write_text(path.read_text())
+    (later / "r0002_later.py").write_text(source)
+    return later
+
+
 def test_an_older_store_is_brought_up_with_all_that_is_in_it(
     store_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_store(store_at) as store:
         key, record = keep_run(store, begun(store), 0, "a")
-    later = tmp_path / "later" / "versions"
-    later.mkdir(parents=True)
-    for path in migrate_module.VERSIONS.glob("r*.py"):
-        (later / path.name).write_text(path.read_text())
-    (later / "r0002_later.py").write_text(LATER)
     with monkeypatch.context() as patched:
-        patched.setattr(migrate_module, "VERSIONS", later)
+        patched.setattr(migrate_module, "VERSIONS", with_later(tmp_path, LATER))
         patched.setattr(migrate_module, "HEAD", "0002")
         with open_store(store_at) as store:
             found = store.run(key, samples=True)
@@ -262,6 +267,21 @@ def test_an_older_store_is_brought_up_with_all_that_is_in_it(
     for create in (True, False):
         with pytest.raises(StoreTooNew, match=r"schema 0002, made by a later version .* upgrade edge-dwsep"):
             open_store(store_at, create=create)
+
+
+def test_a_migration_that_breaks_off_changes_nothing(
+    store_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(store_at) as store:
+        key, _ = keep_run(store, begun(store), 0, "a")
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate_module, "VERSIONS", with_later(tmp_path, f"{LATER}    raise KeyboardInterrupt\n"))
+        patched.setattr(migrate_module, "HEAD", "0002")
+        with pytest.raises(KeyboardInterrupt):
+            open_store(store_at)
+    with open_store(store_at) as store:
+        assert store.run(key) is not None
+        assert "later" not in {column["name"] for column in sa.inspect(store._engine).get_columns("dwsep_runs")}
 
 
 def test_nothing_is_made_where_only_reading_is_wanted(store_at: str) -> None:
