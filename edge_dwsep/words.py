@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["in_a_line"]
+__all__ = ["in_a_line", "in_markdown"]
 
+import re
 from pathlib import PurePath
+
+SPECIAL = re.compile(r"([\\`*_\[\]<|~&$]|^[#>+-])")
+WORD_JOINER = "\N{WORD JOINER}"
 
 
 def in_a_line(text: str | PurePath) -> str:
@@ -15,3 +19,12 @@ def in_a_line(text: str | PurePath) -> str:
     """
     plain = str(text)
     return plain if plain.isprintable() else ascii(plain)
+
+
+def in_markdown(text: str) -> str:
+    r"""Text that Markdown shows as it is: no markup, no HTML, no mention of an account.
+
+    >>> in_markdown("a|b <script> @team")
+    'a\\|b \\<script> @\u2060team'
+    """
+    return SPECIAL.sub(r"\\\1", in_a_line(text)).replace("@", f"@{WORD_JOINER}")

@@ -1,7 +1,8 @@
-"""One self-contained HTML page out of measured results: the picture, the table, the device, and how to repeat it."""
+"""Measured results as one self-contained HTML page, and as Markdown: what was measured, and how to repeat it."""
 
 from __future__ import annotations
 
-__all__ = ["render"]
+__all__ = ["markdown", "render"]
 
+from edge_dwsep.report.markdown import markdown
 from edge_dwsep.report.page import render

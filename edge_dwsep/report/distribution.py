@@ -1,43 +1,29 @@
-"""How the times of a run are distributed, from all of its samples or from the quantiles that are kept of them."""
+"""How the times of a run are distributed, in the few figures that a drawing needs."""
 
 from __future__ import annotations
 
-__all__ = ["QUANTILES", "quantiles_of"]
+__all__ = ["quantiles_of"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from dwsep_runtime.arrays import decode_array
 from dwsep_runtime.errors import DwsepError
-
-QUANTILES = 41
-"""0, 2.5, ... 100 %."""
-
-MILLISECOND = 1e6
-"""In nanoseconds."""
+from edge_dwsep.light import QUANTILES, distribution_of
 
 
-def quantiles_of(latency: Mapping[str, Any], p50: float) -> tuple[int, ...]:
-    """The quantiles of a run's latency in thousandths of its median; none where the results do not tell them.
+def quantiles_of(record: Mapping[str, Any], p50: float) -> tuple[int, ...]:
+    """Quantiles of a run's latency, from 0 to 100 %, in thousandths of its median; none where it does not tell them.
 
     Args:
-        latency: ``distribution_ms`` of it is taken, or else ``samples_ns``.
+        record: of a run, full or light.
         p50: in ms.
     """
-    kept = latency.get("distribution_ms")
-    if isinstance(kept, Sequence) and len(kept) == QUANTILES:
-        try:
-            found = np.asarray(kept, np.float64)
-        except (TypeError, ValueError):
-            return ()
-    else:
-        try:
-            samples = decode_array(latency["samples_ns"])
-            found = np.quantile(samples, np.linspace(0, 1, QUANTILES)) / MILLISECOND
-        except (DwsepError, KeyError, TypeError, ValueError, IndexError, ArithmeticError):
-            return ()
-    if not np.isfinite(found).all():
+    try:
+        found = np.asarray(distribution_of(record) or (), np.float64)
+    except (DwsepError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return ()
+    if found.shape != (len(QUANTILES),) or not np.isfinite(found).all():
         return ()
     return tuple(np.rint(1000 * found / p50).astype(np.int64).tolist())

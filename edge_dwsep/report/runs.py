@@ -183,7 +183,7 @@ def _read(position: int, raw: Mapping[str, Any]) -> ReportedRun:
         percentiles=tuple(
             (_positive(latency.get(f"p{q}_ms")), interval(latency.get(f"p{q}_interval_ms"))) for q in (50, 90, 99)
         ),
-        quantiles=quantiles_of(latency, p50) if p50 else (),
+        quantiles=quantiles_of(raw, p50) if p50 else (),
         throughput=(_positive(throughput.get("samples_per_second")), interval(throughput.get("interval"))),
         memory=_positive(section(raw, "memory").get("peak_bytes")),
         instructions=(_positive(cost.get("per_inference")), interval([cost.get("least"), cost.get("most")])),
