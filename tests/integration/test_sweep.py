@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,54 +15,11 @@ import pytest
 from dwsep_export import open_artifact
 from edge_dwsep.checkpoints import checkpoint_names
 from edge_dwsep.results_file import read_results
+from tests.sweep_place import Place
 
 CHECKPOINT = "mobilenet_v1_0.25_32_fashion_mnist"
 SHORT = ("--mode", "rapid", "--min-seconds", "0.2", "--min-samples", "60", "--max-warmup-seconds", "0.3")
 PLAN = (CHECKPOINT, "--data", "fashion-mnist-sample", "--engine", "litert,onnxruntime", "--processes", "2", *SHORT)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a user sweeps: folders of caches, data and output of their own."""
-
-    folder: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Variables of a process that sweeps there."""
-        return {
-            **os.environ,
-            "XDG_CACHE_HOME": str(self.folder / "cache"),
-            "XDG_DATA_HOME": str(self.folder / "data"),
-            "XDG_CONFIG_HOME": str(self.folder / "config"),
-        }
-
-    @property
-    def store(self) -> Path:
-        """The default store of that user."""
-        return self.folder / "data" / "edge-dwsep" / "results.sqlite"
-
-    def command(self, *arguments: object) -> list[str]:
-        """A command line."""
-        return [sys.executable, "-m", "edge_dwsep", *map(str, arguments)]
-
-    def run(self, *arguments: object, timeout: float = 600) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
-            self.command(*arguments),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env=self.environment,
-            cwd=self.folder,
-        )
-
-    def steps(self) -> dict[str, tuple[str, str]]:
-        """Kind and time of every finished step in the store, by key."""
-        with sqlite3.connect(f"file:{self.store}?mode=ro", uri=True) as connection:
-            rows = connection.execute("select key, kind, created from steps").fetchall()
-        return {key: (kind, created) for key, kind, created in rows}
 
 
 @pytest.fixture(scope="module")
