@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.text import Text
 
 from dwsep_runtime.cold_start import STAGES
+from edge_dwsep.notes import condensed_notes
 from edge_dwsep.operator_table import print_operators
 
 if TYPE_CHECKING:
@@ -63,11 +64,15 @@ def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]], devices: Sequ
         devices: as in results.json; named where there are several, or one is another than this machine.
     """
     named = shown_devices(devices)
+    several_models = len({run.get("model", "") for run in runs}) > 1
+    several_threads = len({run["threads"] for run in runs}) > 1
     columns: list[Column] = [
         ("device", "left", True, lambda run: named.get(run.get("device"), "")),
+        ("model", "left", True, lambda run: str(run.get("model", "")) if several_models else ""),
         ("variant", "left", True, lambda run: str(run["variant"])),
         ("engine", "left", True, lambda run: str(run["engine"])),
-        ("size", "right", True, lambda run: f"{run['file_bytes'] / 1000:,.0f} kB"),
+        ("threads", "right", True, lambda run: str(run["threads"]) if several_threads else ""),
+        ("size", "right", True, _size),
         ("batch", "right", True, lambda run: str(run["batch"]) if run["batch"] > 1 else ""),
         ("p50 ms [95 %]", "right", False, lambda run: _percentile(run, 50)),
         ("p90 ms", "right", True, lambda run: milliseconds(run["latency"] and run["latency"]["p90_ms"])),
@@ -81,9 +86,8 @@ def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]], devices: Sequ
         ("agrees with float", "right", False, _agreement),
     ]
     _print(screen, columns, runs)
-    for run in runs:
-        for note in _notes(run):
-            screen.print(Text(f"{run_title(run)}: {note}"))
+    for note in condensed_notes(runs, run_title):
+        screen.print(Text(note))
 
 
 def run_title(run: Mapping[str, Any]) -> str:
@@ -196,6 +200,10 @@ def _cold_start_column(stage: str) -> Column:
     return f"{stage.replace('_', ' ')} ms", "right", False, cell
 
 
+def _size(run: Mapping[str, Any]) -> str:
+    return f"{run['file_bytes'] / 1000:,.0f} kB" if run["file_bytes"] is not None else ""
+
+
 def _peak(run: Mapping[str, Any]) -> str:
     peak = (run["memory"] or {}).get("peak_bytes")
     return f"{peak / 1e6:.0f}" if peak and not run["accuracy"] else ""
@@ -216,8 +224,3 @@ def _accuracy(run: Mapping[str, Any]) -> str:
 
 def _agreement(run: Mapping[str, Any]) -> str:
     return f"{100 * run['agreement']['top1']:.1f} %" if run["agreement"] else ""
-
-
-def _notes(run: Mapping[str, Any]) -> list[str]:
-    failed = [f"failed: {run['error']}"] if run["status"] != "ok" else []
-    return [*failed, *run["warnings"]]
