@@ -16,8 +16,8 @@ from edge_dwsep.sweep.steps import Step, StepKind
 
 USUAL_SECONDS = {
     StepKind.DATA: 1.0,
-    StepKind.NETWORK: 3.0,
-    StepKind.REFERENCE: 3.0,
+    StepKind.NETWORK: 4.0,
+    StepKind.REFERENCE: 6.0,
     StepKind.LOWER: 4.0,
     StepKind.CALIBRATE: 3.0,
     StepKind.CONVERT: 0.7,
