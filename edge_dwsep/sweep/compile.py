@@ -104,6 +104,9 @@ def compile_steps(
     def add(step: Step) -> Step:
         return steps.setdefault(step.key, step)
 
+    recipes: dict[Network, list[Recipe]] = {network: [] for network in networks}
+    for variant in variants:
+        recipes[variant.network].append(variant.recipe)
     for network in networks:
         shape = _input_shape(network)
         opened = data[network] = None if not plan.data else add(sources.evaluation(shape))
@@ -111,10 +114,10 @@ def compile_steps(
         made[network] = add(_network_step(network, training, blobs))
         chain = _Chain(network, made[network], opened, add)
         references[network] = chain.reference(plan.label_offset)
-        for variant in variants:
-            if variant.network == network:
-                converts[variant] = chain.convert(variant.recipe)
-                verifies[variant] = chain.verify(variant.recipe, converts[variant], references[network])
+        for recipe in recipes[network]:
+            variant = Variant(network, recipe)
+            converts[variant] = chain.convert(recipe)
+            verifies[variant] = chain.verify(recipe, converts[variant], references[network])
     return CompileGraph(tuple(steps.values()), data, made, references, converts, verifies)
 
 

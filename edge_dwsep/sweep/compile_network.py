@@ -4,7 +4,9 @@ from __future__ import annotations
 
 __all__ = ["KERAS_FILE", "keras_model", "make_network"]
 
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from edge_dwsep.model_source import ModelSource
 
 KERAS_FILE = "model.keras"
+KEPT_SECONDS = 30 * 86400.0
+"""How long the state of a training is kept, finished or not: a sweep may end before it has noted the network."""
 
 _held: dict[str, Any] = {}
 """The last network of this process, by its file's SHA-256: loading one takes a second, and each has several steps."""
@@ -146,7 +150,15 @@ def _trained(step: Step, data: StepOutput, blobs: BlobFolder, on_step: Callable[
 
     state = cache_folder() / "sweep" / "training" / step.key
     state.mkdir(parents=True, exist_ok=True)
+    _remove_old(state.parent)
     with locked(state / "lock"):
         model = train(plan, images, state, on_epoch=told)
     facts = model_facts(model, str(step.spec["name"]), plan.architecture, plan.alpha)
     return ModelSource(model, facts, PREPROCESSING, images.class_names, trained=True)
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove states of trainings that nobody has gone on with for a month."""
+    for state in folder.iterdir():
+        if time.time() - state.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(state, ignore_errors=True)
