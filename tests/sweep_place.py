@@ -52,5 +52,5 @@ class Place:
     def steps(self) -> dict[str, tuple[str, str]]:
         """Kind and time of every finished step in the store, by key."""
         with sqlite3.connect(f"file:{self.store}?mode=ro", uri=True) as connection:
-            rows = connection.execute("select key, kind, created from steps").fetchall()
+            rows = connection.execute("select key, kind, created from dwsep_steps").fetchall()
         return {key: (kind, created) for key, kind, created in rows}
