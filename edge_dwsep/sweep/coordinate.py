@@ -57,7 +57,8 @@ class RunTask:
         device: name.
         convert: makes its file.
         verify: makes its manifest.
-        steps_of: gives the steps that measure it once its artifact is known.
+        steps_of: gives the steps that measure it once its artifact is known, and ``before`` is done.
+        before: steps that decide which these are, such as the one that opens the data.
         made: the artifact; None until it is made.
         steps: that measure it; None until the artifact is made.
         error: why it failed, and the name of the error's class; None unless it did.
@@ -69,10 +70,16 @@ class RunTask:
     convert: Step
     verify: Step
     steps_of: Callable[[Made], RunSteps]
+    before: tuple[Step, ...] = ()
     made: Made | None = None
     steps: RunSteps | None = None
     error: tuple[str, str] | None = None
     finished: bool = False
+
+    @property
+    def making(self) -> tuple[Step, ...]:
+        """Steps that are done before those are known that measure it."""
+        return (self.convert, self.verify, *self.before)
 
 
 @dataclass(frozen=True)
@@ -153,6 +160,9 @@ class Coordinator:
         for task in self._tasks:
             self._make(task)
         self._leave_known(self._open())
+        for task in self._open():
+            if task.steps is not None and not self._is_whole(task.convert.key):
+                task.made = task.steps = None  # its file is lost, and is made again
         wanted = [step.key for task in self._open() if task.steps for step in task.steps.measuring]
         self.outputs.update(self._store.outputs(wanted))
         for task in self._open():
@@ -197,10 +207,12 @@ class Coordinator:
         return [task for task in self._tasks if not task.finished]
 
     def _make(self, task: RunTask) -> None:
-        """Take a run's artifact as made, if it is."""
+        """Take a run's artifact as made, if it is and what else decides its steps is known."""
+        if any(step.key not in self.outputs for step in task.before):
+            return
         task.made = made_from(task.verify, task.convert, self.outputs, self._blobs)
         if task.made is None:
-            if task.verify.key in self.outputs:  # its manifest is lost
+            if {task.verify.key, task.convert.key} <= self.outputs.keys():  # its manifest is lost, or another file's
                 self._drop(task.verify.key)
             return
         task.steps = task.steps_of(task.made)
@@ -261,15 +273,16 @@ class Coordinator:
             wanted[key] = None
 
         for task in self._open():
-            if task.steps is None:
-                want(task.convert.key)
-                want(task.verify.key)
-                continue
-            for step in task.steps.measuring:
-                if step.key not in self.outputs:
-                    for needed in step.needs.values():
-                        want(needed)
+            for key in self._compiled_for(task):
+                want(key)
         return list(wanted)
+
+    def _compiled_for(self, task: RunTask) -> list[str]:
+        """Steps of the graph whose outputs a run needs for what is still to be done for it."""
+        if task.steps is None:
+            return [step.key for step in task.making]
+        unmeasured = [step for step in task.steps.measuring if step.key not in self.outputs]
+        return [needed for step in unmeasured for needed in step.needs.values()]
 
     def _is_whole(self, key: str) -> bool:
         """Whether the files of a known output are there; one that is not is forgotten."""
@@ -394,7 +407,7 @@ class Coordinator:
             for task in self._of_step.get(step.key, ()):
                 self._close(task)
             return
-        tasks = [task for task in self._open() if step.key in {task.verify.key, task.convert.key}]
+        tasks = [task for task in self._open() if step.key in {one.key for one in task.making}]
         for task in tasks:
             if task.steps is None:
                 self._make(task)

@@ -132,13 +132,15 @@ class RunSteps:
 
 
 def made_from(verify: Step, convert: Step, outputs: Mapping[str, StepOutput], blobs: BlobFolder) -> Made | None:
-    """What was made of a variant; None if it was not, or its manifest is lost."""
+    """What was made of a variant; None if it was not, or its manifest is lost or that of another file."""
     verified, converted = outputs.get(verify.key), outputs.get(convert.key)
     if verified is None or converted is None:
         return None
     try:
         manifest = json.loads(blobs.read(verified.files[MANIFEST]))
     except LostContent:
+        return None
+    if manifest["file"]["sha256"] not in converted.files.values():
         return None
     return Made(convert.key, verify.key, manifest["file"]["sha256"], manifest)
 

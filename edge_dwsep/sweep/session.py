@@ -113,6 +113,16 @@ class Session:
         self.measured = 0
         """Runs that this session has measured or tried to; the others were in the store."""
 
+    @property
+    def sweep_id(self) -> str:
+        """Of the sweep in the store."""
+        return self._sweep_id
+
+    @property
+    def study_name(self) -> str:
+        """Of the sweep's search: another one each time that it measures anew."""
+        return f"{self._sweep_id} {self._settings.again}".strip()
+
     def prepared(self, runs: Sequence[PlannedRun]) -> Coordinator:
         """What is known of some runs already, and what is left to be done."""
         tasks = [self._task(run) for run in runs]
@@ -173,6 +183,7 @@ class Session:
             self._graph.convert_of(run.variant),
             self._graph.verify_of(run.variant),
             lambda made: self._steps_of(run, made),
+            self._evaluated_by(run),
         )
 
     def _steps_of(self, run: PlannedRun, made: Made) -> RunSteps:
@@ -187,18 +198,24 @@ class Session:
             again=self._settings.again,
         )
         names = RunNames(network.name, run.variant.recipe.name, run.engine, run.threads)
-        evaluated = self._evaluated(run) if plan.measures_accuracy else None
+        evaluated = self._evaluated(run)
         return steps_of_run(names, made, self._identities[run.device], what, evaluated)
 
+    def _evaluated_by(self, run: PlannedRun) -> tuple[Step, ...]:
+        """The steps that say what accuracy of a run is counted on; none where it is not measured."""
+        network = run.variant.network
+        data = self._graph.data_of(network)
+        return () if data is None or not self._plan.measures_accuracy else (data, self._graph.reference_of(network))
+
     def _evaluated(self, run: PlannedRun) -> Evaluated | None:
-        """What accuracy of a run is counted on; None where there are no labels."""
-        coordinator, network = self.coordinator_outputs, run.variant.network
-        data, reference = self._graph.data_of(network), self._graph.reference_of(network)
-        if data is None:
+        """What accuracy of a run is counted on; None where it is not measured, or there are no labels."""
+        steps = self._evaluated_by(run)
+        if not steps:
             return None
-        opened, ran = coordinator.get(data.key), coordinator.get(reference.key)
-        if opened is None or ran is None or PREDICTIONS not in ran.files:
+        opened, ran = (self.coordinator_outputs[step.key] for step in steps)
+        if PREDICTIONS not in ran.files:
             return None
+        data, reference = steps
         return Evaluated(data.key, str(opened.facts["sha256"]), reference.key, ran.files[PREDICTIONS])
 
     def _known(self, tasks: Sequence[RunTask], outputs: Mapping[str, StepOutput]) -> Sequence[RunTask]:
