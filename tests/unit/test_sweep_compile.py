@@ -81,6 +81,45 @@ def test_networks_of_one_data_set_share_the_step_that_opens_it(blobs: BlobFolder
     assert graph.data_of(BUILT) == graph.data_of(other) is not None
 
 
+def photos(folder: Path, names: tuple[str, ...]) -> Path:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(path)
+    return folder
+
+
+def test_photos_are_opened_once_for_each_resolution(
+    blobs: BlobFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = photos(tmp_path / "my photos", tuple(f"{kind}/{at}.png" for kind in ("cat", "dog") for at in range(4)))
+    sizes = {"small": (32, 32, 3), "large": (48, 48, 3), "small, too": (32, 32, 3)}
+    networks = [replace(BUILT, name=name, alpha=0.25, input_shape=size) for name, size in sizes.items()]
+    networks[2] = replace(networks[2], seed=2)
+    plan = replace(NOISE, data=str(folder))
+    graph = graph_of(blobs, *networks, plan=plan, recipes=RECIPES[:1])
+    small, large, same = (graph.data_of(network) for network in networks)
+    assert small is not None
+    assert large is not None
+    assert small == same != large
+    assert np.load(blobs.path(large.spec["files"]["images.npy"])).shape[1:] == (48, 48, 3)
+    assert large.spec["class_names"] == ["cat", "dog"]
+
+
+def test_photos_without_classes_have_no_labels(
+    blobs: BlobFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = photos(tmp_path / "flat", tuple(f"photo {name}.png" for name in "abcd"))
+    step = graph_of(blobs, BUILT, plan=replace(NOISE, data=str(folder))).data_of(BUILT)
+    assert step is not None
+    assert set(step.spec["files"]) == {"images.npy", "calibration.npy"}
+
+
 def test_without_data_no_step_opens_any(blobs: BlobFolder) -> None:
     graph = graph_of(blobs, BUILT)
     assert graph.data_of(BUILT) is None
