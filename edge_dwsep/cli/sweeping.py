@@ -14,7 +14,7 @@ import click
 from edge_dwsep.cli.exit_codes import exit_code_of_runs
 from edge_dwsep.progress import Progress
 from edge_dwsep.store import Store, open_store
-from edge_dwsep.sweep.answers import answers_stand, choice_of, write_answers
+from edge_dwsep.sweep.answers import answers_seal, choice_of, write_answers
 from edge_dwsep.sweep.blobs import BlobFolder, default_blobs
 from edge_dwsep.sweep.carry_out import taken_up
 from edge_dwsep.sweep.expand import Expansion
@@ -56,16 +56,14 @@ def carry_out(
         means = Means(store, blobs, executor)
         with sweep.session(means, command, expansion, telling.told, wait=wait) as session:
             telling.session = session
-            sweep.keep(done=False)
+            sweep.keep()
             _measure(session, plan, expansion, store, telling)
-        fresh = session.measured or not (sweep.done and answers_stand(folder))
-        if fresh:
+        results = store.results(sweep.id)
+        choice = choice_of(results, plan)
+        if session.measured or not sweep.seal or answers_seal(results, folder) != sweep.seal:
             progress.step("write the report")
-            results, choice = write_answers(store, sweep.id, folder, plan)
-        else:
-            results = store.results(sweep.id)
-            choice = choice_of(results, plan)
-        sweep.keep(done=True)
+            write_answers(results, choice, folder, lambda: store.results(sweep.id, samples=True))
+        sweep.keep(answers_seal(results, folder))
         if mlflow:
             from edge_dwsep.tracking import log_results
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["RESULTS", "choice_of", "write_answers"]
+__all__ = ["RESULTS", "answers_seal", "choice_of", "write_answers"]
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dwsep_export.output import write_text
 from edge_dwsep.results import write_results
-from edge_dwsep.store import Store
 from edge_dwsep.sweep.plan import SweepPlan
 
 if TYPE_CHECKING:
@@ -36,8 +37,16 @@ def choice_of(results: Mapping[str, Any], plan: SweepPlan) -> Choice:
     return choose(results, wanted.pareto or DEFAULT_OBJECTIVES, constraints)
 
 
-def write_answers(store: Store, sweep_id: str, folder: Path, plan: SweepPlan) -> tuple[dict[str, Any], Choice]:
-    """Write what a sweep showed into its folder; gives light results, and the choice.
+def write_answers(
+    results: Mapping[str, Any], choice: Choice, folder: Path, samples: Callable[[], Mapping[str, Any]]
+) -> None:
+    """Write what a sweep showed into its folder.
+
+    Args:
+        results: light ones.
+        choice: among them.
+        folder: of the sweep.
+        samples: gives the same results with raw samples; asked if these are not too many for a file.
 
     Raises:
         OutputNotWritable: the folder cannot be written.
@@ -45,15 +54,19 @@ def write_answers(store: Store, sweep_id: str, folder: Path, plan: SweepPlan) ->
     """
     from edge_dwsep.report import markdown, render
 
-    results = store.results(sweep_id)
-    choice = choice_of(results, plan)
-    whole = store.results(sweep_id, samples=True) if len(results["runs"]) <= MOST_WITH_SAMPLES else results
-    write_results(whole, folder / RESULTS)
+    write_results(samples() if len(results["runs"]) <= MOST_WITH_SAMPLES else results, folder / RESULTS)
     write_text(folder / PAGE, render(results, choice))
     write_text(folder / MARKDOWN, markdown(results, choice))
-    return results, choice
 
 
-def answers_stand(folder: Path) -> bool:
-    """Whether a folder has all that :func:`write_answers` writes."""
-    return all((folder / name).is_file() for name in (RESULTS, PAGE, MARKDOWN))
+def answers_seal(results: Mapping[str, Any], folder: Path) -> str:
+    """A word for what lies in a folder and the runs that it is about; empty if something is missing there.
+
+    Another word says that another sweep has changed a run meanwhile, or somebody a file.
+    """
+    try:
+        known = [(folder / name).stat() for name in (RESULTS, PAGE, MARKDOWN)]
+    except OSError:
+        return ""
+    told = [[[run["id"], run["status"]] for run in results["runs"]], [[one.st_size, one.st_mtime_ns] for one in known]]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()

@@ -38,17 +38,20 @@ class Sweep:
         plan: of the sweep.
         again: empty, or the word by which it measures anew.
         folder: that it writes to.
-        done: whether it was carried out to its end before.
+        seal: of the answers that it left in the folder when it was carried out to its end before; empty if it was not.
     """
 
     id: str
     plan: SweepPlan
     again: str
     folder: Path
-    done: bool = False
+    seal: str = ""
 
-    def keep(self, *, done: bool) -> None:
+    def keep(self, seal: str = "") -> None:
         """Write down what this sweep is, so that it can be gone on with.
+
+        Args:
+            seal: of its answers, once they are written.
 
         Raises:
             OutputNotWritable: the folder cannot be written.
@@ -58,7 +61,7 @@ class Sweep:
             "id": self.id,
             "plan": self.plan.to_json(),
             "again": self.again,
-            "done": done,
+            "answers": seal,
         }
         write_text(self.folder / STATE, json.dumps(told, indent=1) + "\n")
 
@@ -167,11 +170,10 @@ def taken_up(folder: Path, plan: SweepPlan, *, again: bool) -> Sweep:
     """
     kept = _kept(folder)
     if kept is not None and _plan(kept, folder) == plan:
-        unfinished = not kept.get("done", False)
-        word = str(kept.get("again", ""))
-        if again and not (unfinished and word):
+        seal, word = str(kept.get("answers", "")), str(kept.get("again", ""))
+        if again and (seal or not word):
             word = uuid.uuid4().hex
-        return Sweep(str(kept["id"]), plan, word, folder, done=not unfinished)
+        return Sweep(str(kept["id"]), plan, word, folder, seal)
     return Sweep(uuid.uuid4().hex, plan, uuid.uuid4().hex if again else "", folder)
 
 
@@ -181,7 +183,7 @@ def _kept(folder: Path) -> Mapping[str, Any] | None:
         told = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidSweep(f"{path} cannot be read: {error}; remove it, nothing measured is lost") from error
     if not isinstance(told, dict) or told.get("schema_version") != 1 or not isinstance(told.get("id"), str):
         raise InvalidSweep(f"{path} is not of this version; remove it, nothing measured is lost")
