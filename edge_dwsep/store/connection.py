@@ -110,7 +110,7 @@ def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         connection.close()
         log = path.with_name(f"{path.name}-wal")
-        if "unable to open" not in str(error) or not path.is_file() or log.exists():
+        if "unable to open" not in str(error) or not path.is_file() or (log.exists() and log.stat().st_size):
             raise
     # Write-ahead logging wants two files beside this one even of those who only read.
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
