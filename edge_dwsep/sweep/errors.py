@@ -3,8 +3,8 @@
 DwsepError
 ├── InvalidInput
 │   └── InvalidSweep            a folder or option that no sweep can be made of
-│       └── InvalidPlan         a plan with a key or value that is not accepted
-├── SweepBusy                   another sweep works in the same folder
+│       ├── InvalidPlan         a plan with a key or value that is not accepted
+│       └── SweepBusy           another sweep works in the same folder
 ├── SchedulerLost               no scheduler answers, or it went away
 ├── NoWorker                    a scheduler has no worker for what is to be done
 └── LostContent                 a file that a step put out is no longer there, or damaged
@@ -25,7 +25,7 @@ class InvalidPlan(InvalidSweep):
     """A plan with a key or value that is not accepted; the message says where it stands."""
 
 
-class SweepBusy(DwsepError):
+class SweepBusy(InvalidSweep):
     """Another sweep works in the same folder."""
 
 

@@ -161,7 +161,6 @@ def live(pipe: Connection, folder: Path, name: str) -> None:
         name: of the lane.
     """
     interrupted_once()
-    _watch(pipe)
     worker = f"{platform.node()} {name}"
 
     def say(said: str) -> None:
@@ -175,6 +174,7 @@ def live(pipe: Connection, folder: Path, name: str) -> None:
         return given
 
     with contextlib.suppress(KeyboardInterrupt), Worker(BlobFolder(folder)) as work:
+        _watch(pipe)
         while True:
             step, inputs = next_step()
             outcome = _done(work, step, inputs, say, worker)
