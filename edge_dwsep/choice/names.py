@@ -7,6 +7,8 @@ __all__ = ["listed", "names_among", "run_name"]
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from edge_dwsep.words import in_a_line
+
 
 def names_among(runs: Iterable[Mapping[str, Any]]) -> Callable[[Mapping[str, Any]], str]:
     """A function that names each of these runs so that it can be told from the others.
@@ -24,7 +26,7 @@ def names_among(runs: Iterable[Mapping[str, Any]]) -> Callable[[Mapping[str, Any
             f"batch {run['batch']}" if "batch" in varied else "",
             str(run["device"]) if "device" in varied else "",
         ]
-        return ", ".join(part for part in parts if part)
+        return in_a_line(", ".join(part for part in parts if part))
 
     return name
 

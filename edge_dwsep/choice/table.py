@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edge_dwsep.choice.choose import Choice, DeviceChoice
 from edge_dwsep.choice.names import listed, names_among
 from edge_dwsep.choice.objectives import OBJECTIVES
+from edge_dwsep.words import in_a_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +36,7 @@ def print_choice(screen: Console, results: Mapping[str, Any], choice: Choice) ->
             screen.print(Text(_place(device), style="bold"))
         _print_front(screen, results["runs"], device)
         for line in _lines(results["runs"], device):
-            screen.print(Text(line))
+            screen.print(Text(in_a_line(line)))
         screen.print(Text(device.recommendation, style="bold"))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["CANNOT_TELL", "REGRESSED", "compare"]
+__all__ = ["CANNOT_TELL", "NOT_COMPARED", "REGRESSED", "compare"]
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +16,40 @@ if TYPE_CHECKING:
 
     from edge_dwsep.gate import Gate
 
-REGRESSED, CANNOT_TELL = 1, 2
+REGRESSED, CANNOT_TELL, NOT_COMPARED = 1, 2, 3
 
 
-@click.command()
+class WrongCall(click.UsageError):
+    """A call that click does not understand."""
+
+    exit_code = NOT_COMPARED
+
+
+class GateCommand(click.Command):
+    """A command whose wrong calls do not end with 2, which is a verdict here."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; a wrong call is told by click as ever."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise WrongCall(error.format_message(), error.ctx) from error
+
+
+@contextlib.contextmanager
+def _apart_from_verdicts() -> Iterator[None]:
+    """Errors that would end with 1, such as those of a store or a full disk, end with 3: 1 is a verdict here."""
+    from dwsep_runtime.errors import DwsepError, InvalidInput
+
+    try:
+        yield
+    except InvalidInput:
+        raise
+    except DwsepError as error:
+        raise InvalidInput(str(error)) from error
+
+
+@click.command(cls=GateCommand)
 @click.argument("base")
 @click.argument("head")
 @click.option(
@@ -64,23 +96,24 @@ def compare(
     are of the same device, network, variant, engine and threads.
 
     Exit code: 0 if nothing regressed, 1 if something did, 2 if that cannot be told, because the 95 % interval of a
-    change holds the limit; 3 if the two cannot be compared. Each rule is judged at 95 % by itself.
+    change holds the limit; 3 if the two were not compared, whatever the reason. Each rule is judged at 95 % by itself.
     """
     from edge_dwsep.gate import Verdict, compare_results, rule_from
     from edge_dwsep.results_source import results_of
 
-    judged_by = list(dict.fromkeys(rule_from(text) for text in rules))
-    allowed = [name.strip() for word in allow for name in word.split(",") if name.strip()]
-    before, after = (results_of(source, store, samples=True) for source in (base, head))
-    gate = compare_results(before, after, judged_by, allowed, (base, head))
-    forms = _forms()
-    for path, name in ((output, form), (markdown, "markdown"), (junit, "junit"), (json_file, "json")):
-        if path is not None:
-            from dwsep_export.output import write_text
+    with _apart_from_verdicts():
+        judged_by = list(dict.fromkeys(rule_from(text) for text in rules))
+        allowed = [name.strip() for word in allow for name in word.split(",") if name.strip()]
+        before, after = (results_of(source, store, samples=True) for source in (base, head))
+        gate = compare_results(before, after, judged_by, allowed, (base, head))
+        forms = _forms()
+        for path, name in ((output, form), (markdown, "markdown"), (junit, "junit"), (json_file, "json")):
+            if path is not None:
+                from dwsep_export.output import write_text
 
-            write_text(path, forms[name](gate))
-    if output is None:
-        _print(gate, form, forms)
+                write_text(path, forms[name](gate))
+        if output is None:
+            _print(gate, form, forms)
     return {Verdict.OK: 0, Verdict.REGRESSED: REGRESSED, Verdict.CANNOT_TELL: CANNOT_TELL}[gate.verdict]
 
 

@@ -17,6 +17,9 @@ from edge_dwsep.gate.rules import METRICS, Rule, Verdict, judged
 
 Run = Mapping[str, Any]
 
+PAIRED_ACROSS = ("device", "engine")
+"""Allowances by which runs without a counterpart are paired with those of another device or engine."""
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -137,14 +140,11 @@ def compare_results(
     Raises:
         InvalidInput: the two have no run in common, or were measured under other circumstances than allowed.
     """
-    ignored = [name for name in ("device", "engine") if name in allowed]
+    ignored = [name for name in PAIRED_ACROSS if name in allowed]
     pairing = paired(base["runs"], head["runs"], ignored)
     notes = require_comparable(base, head, pairing.pairs, allowed)
     if not pairing.pairs:
-        raise InvalidInput(
-            f"{names[0]} and {names[1]} have no run in common: nothing was measured on the same device, of the same "
-            "network, variant, engine and threads in both"
-        )
+        raise InvalidInput(f"{names[0]} and {names[1]} have no run in common: {_apart(base, head)}")
     data = [(results.get("data") or {}).get("sha256") for results in (base, head)]
     same_images = data[0] is not None and data[0] == data[1]
     name = names_among([*base["runs"], *head["runs"]])
@@ -162,6 +162,14 @@ def compare_results(
         missing_allowed=missing,
         notes=tuple(notes),
     )
+
+
+def _apart(base: Mapping[str, Any], head: Mapping[str, Any]) -> str:
+    """Why no run has a counterpart, and what to do."""
+    for name in PAIRED_ACROSS:
+        if paired(base["runs"], head["runs"], [name]).pairs:
+            return f"they differ in the {name} alone; compare them all the same with --allow {name}"
+    return "give two of which some runs are of the same network, variant, engine, threads and device"
 
 
 def _compared(
