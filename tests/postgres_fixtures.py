@@ -44,6 +44,12 @@ class PostgresServer:
         """The URL of a database by the server's port."""
         return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self.port}/{database}"
 
+    def make_schema(self) -> str:
+        """Make an empty schema, far smaller than a database; returns the URL that has it for its tables."""
+        name = f"store_{uuid.uuid4().hex[:12]}"
+        self.ask(f"CREATE SCHEMA {name}", "postgres")
+        return f"{self.url('postgres')}&options=-csearch_path%3D{name}"
+
     def make_database(self) -> str:
         """Make an empty database; returns its name."""
         name = f"store_{uuid.uuid4().hex[:12]}"
@@ -55,7 +61,7 @@ class PostgresServer:
         import psycopg
 
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            answer = connection.execute(statement)  # type: ignore[call-overload]
+            answer = connection.execute(statement)
             return answer.fetchall() if answer.description else []
 
     def start(self) -> None:

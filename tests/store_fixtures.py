@@ -23,7 +23,7 @@ def store_at(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return str(tmp_path / "results.sqlite")
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.url(server.make_database())
+    return server.make_schema()
 
 
 def launch_facts(seed: int, count: int = 300) -> dict[str, Any]:

@@ -46,15 +46,14 @@ def connected(url: URL, busy_seconds: float) -> Engine:
         )
         event.listen(engine, "begin", _begin)
         return engine
-    milliseconds = int(1000 * busy_seconds)
+    defaults = {"connect_timeout": str(CONNECT_SECONDS), "application_name": "edge-dwsep"}
+    defaults = {name: value for name, value in defaults.items() if name not in url.query}
+    given = url.query.get("options", ())
+    options = [*([given] if isinstance(given, str) else given), f"-c lock_timeout={int(1000 * busy_seconds)}"]
     try:
         return create_engine(
             url,
-            connect_args={
-                "connect_timeout": CONNECT_SECONDS,
-                "application_name": "edge-dwsep",
-                "options": f"-c lock_timeout={milliseconds} -c timezone=UTC",
-            },
+            connect_args={**defaults, "options": " ".join(options)},
             json_serializer=serializer,
             pool_pre_ping=True,
             pool_size=1,
