@@ -17,6 +17,7 @@ from dwsep_export.output import staging_folder, write_text
 from dwsep_runtime.errors import DwsepError
 from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.shares import wilson_interval
+from edge_dwsep.choice import choose
 from edge_dwsep.datasets.evaluation import EvaluationSet
 from edge_dwsep.datasets.sources import open_data
 from edge_dwsep.evaluate import Evaluation, engines_of, evaluate
@@ -89,5 +90,5 @@ def run_demo(folder: Path, command: str, on_step: Callable[[str], None] = lambda
     results["failed_exports"] = [{"variant": recipe.name, "error": str(error)} for recipe, error in failed]
     on_step("write the report")
     write_results(results, folder / "results.json")
-    write_text(folder / "report.html", render(results))
+    write_text(folder / "report.html", render(results, choose(results)))
     return results

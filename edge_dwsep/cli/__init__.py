@@ -37,6 +37,7 @@ DEBUG_VARIABLE = "EDGE_DWSEP_DEBUG"
             "Measure every variant of a plan, choose, report; goes on where it stopped.",
         ),
         "results": ("edge_dwsep.cli.results:results", "List, show, export and choose among what sweeps measured."),
+        "report": ("edge_dwsep.cli.report:report", "Write a report of what was measured, as a page or Markdown."),
         "compare": ("edge_dwsep.cli.compare:compare", "Compare two measurements; in CI, fail on regressions."),
         "devices": ("edge_dwsep.cli.devices:devices", "Add, probe, prepare and remove devices."),
         "models": ("edge_dwsep.cli.models:models", "List, show and train networks."),

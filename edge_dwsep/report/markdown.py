@@ -60,7 +60,7 @@ def _recommended(choice: Choice | None) -> str:
     for one in choice.devices:
         place = f"{one.device}{' (emulated)' if one.emulated else ''}{f', batch {one.batch}' if one.batch > 1 else ''}"
         name = f"**{in_markdown(place)}**: " if several or one.emulated or one.batch > 1 else ""
-        lines += [f"> {name}{in_markdown(' '.join((one.recommendation, *one.notes)))}"]
+        lines += [f"> {name}{in_markdown('; '.join((one.recommendation, *one.notes)))}"]
     return "\n>\n".join(lines)
 
 

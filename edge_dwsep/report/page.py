@@ -9,9 +9,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge_dwsep.choice import Choice
 from edge_dwsep.report.figures import escape, value
 from edge_dwsep.report.looks import Looks
 from edge_dwsep.report.payload import payload, script_data
@@ -25,6 +24,9 @@ from edge_dwsep.report.sections import (
 )
 from edge_dwsep.report.static_table import static_table
 from edge_dwsep.report.summary import heading, lead
+
+if TYPE_CHECKING:
+    from edge_dwsep.choice import Choice
 
 SCRIPTS = ("data", "front", "scales", "marks", "labels", "picture", "rows", "operators", "states", "table", "page")
 """In the order in which they need each other; together they are one script."""
