@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,10 @@ class Place:
         )
 
     def steps(self) -> dict[str, tuple[str, str]]:
-        """Kind and time of every finished step in the store, by key."""
-        with sqlite3.connect(f"file:{self.store}?mode=ro", uri=True) as connection:
-            rows = connection.execute("select key, kind, created from dwsep_steps").fetchall()
+        """Kind and time of every finished step in the store, by key; none while there is no store."""
+        if not self.store.exists():
+            return {}
+        with closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)) as connection:
+            made = connection.execute("select count(*) from sqlite_master where name = 'dwsep_steps'").fetchone()
+            rows = connection.execute("select key, kind, created from dwsep_steps").fetchall() if made[0] else []
         return {key: (kind, created) for key, kind, created in rows}
