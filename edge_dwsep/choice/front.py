@@ -23,6 +23,12 @@ Points = NDArray[np.intp]
 CHUNK = 1 << 21
 """Pairs that are compared at a time: megabytes, whatever the number of points."""
 
+FIRST = 64
+"""Points that all others are held against first."""
+
+Dominates = Callable[[Points, Points], NDArray[np.bool_]]
+"""Whether each of the first dominates each of the second: (first, second)."""
+
 
 class Scale(Protocol):
     """An objective's order of points."""
@@ -70,8 +76,8 @@ def kernel(count: int, scales: Sequence[Scale]) -> tuple[list[int], dict[int, in
     dominated: dict[int, int] = {}
     undecided = np.arange(count)
     while len(undecided):
-        free = np.concatenate([~dominates(undecided, part).any(axis=0) for part in _parts(undecided, len(undecided))])
-        found = undecided[free] if free.any() else _circle(undecided, dominates)
+        free = _undominated(undecided, dominates)
+        found = free if len(free) else _circle(undecided, dominates)
         front.extend(found.tolist())
         undecided = np.setdiff1d(undecided, found, assume_unique=True)
         remaining = []
@@ -84,6 +90,23 @@ def kernel(count: int, scales: Sequence[Scale]) -> tuple[list[int], dict[int, in
     return sorted(front), dominated
 
 
+def _undominated(points: Points, dominates: Dominates) -> Points:
+    """Those that none of the others dominates.
+
+    Whoever is dominated once need not be looked at again, so nearly all go with the first few that are held against
+    them. These are drawn at random, for points may come in any order, the worst first among them.
+    """
+    alive = points
+    drawn = np.random.default_rng(0).permutation(points)
+    start = 0
+    while start < len(drawn):
+        size = max(FIRST, CHUNK // max(1, len(alive)))
+        part = drawn[start : start + (size if start else FIRST)]
+        alive = alive[~dominates(part, alive).any(axis=0)]
+        start += len(part)
+    return alive
+
+
 def _parts(points: Points, others: int) -> Iterator[Points]:
     """Points in parts that can be compared with ``others`` at a time."""
     size = max(1, CHUNK // max(1, others))
@@ -91,7 +114,7 @@ def _parts(points: Points, others: int) -> Iterator[Points]:
         yield points[start : start + size]
 
 
-def _circle(points: Points, dominates: Callable[[Points, Points], NDArray[np.bool_]]) -> Points:
+def _circle(points: Points, dominates: Dominates) -> Points:
     """Points that dominate one another, directly or by way of others, and that no other of ``points`` dominates.
 
     Of a graph in which each point is dominated by another, that is a strongly connected component without an edge into
