@@ -12,6 +12,7 @@ import select
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import NoReturn, Protocol
 from dwsep_runtime.errors import DwsepError
 from edge_dwsep.side_by_side import interrupted_once
 from edge_dwsep.sweep.blobs import BlobFolder
+from edge_dwsep.sweep.orphans import VARIABLE, end_orphans
 from edge_dwsep.sweep.steps import Outcome, Step, StepOutput
 from edge_dwsep.sweep.work import Worker
 
@@ -86,14 +88,17 @@ class Lane:
         self.pipe: Connection | None = None
         self.step: Step | None = None
         self._began = 0.0
+        self._mark = ""
 
     def begin(self, step: Step, inputs: Mapping[str, StepOutput]) -> None:
         """Hand a step to the process."""
+        if self._process is not None and not self._process.is_alive():
+            self.gone(time.monotonic())  # it died while it had nothing to do
         if self._process is None:
             self._process, self.pipe = self._start(self._folder, self.name)
         self.step, self._began = step, time.monotonic()
         if self.pipe is not None:
-            with contextlib.suppress(BrokenPipeError):  # it has died, which is told when the pipe is read
+            with contextlib.suppress(OSError):  # it has died, which is told when the pipe is read
                 self.pipe.send((step, dict(inputs)))
 
     def hear(self, say: Callable[[str], None]) -> Outcome | None:
@@ -105,6 +110,9 @@ class Lane:
             kind, content = self_pipe.recv()
         except (EOFError, OSError):
             return self._died(step)
+        if kind == "marks":
+            self._mark = content
+            return None
         if kind == "said":
             say(content)
             return None
@@ -124,9 +132,12 @@ class Lane:
             if self._process.is_alive():
                 self._process.kill()
                 self._process.join()
+            if self._process.exitcode:
+                end_orphans(self._mark)
         if self.pipe is not None:
             self.pipe.close()
         self._process = self.pipe = self.step = None
+        self._mark = ""
 
     def _died(self, step: Step) -> Outcome:
         code = None
@@ -163,8 +174,11 @@ def live(pipe: Connection, folder: Path, name: str) -> None:
     interrupted_once()
     worker = f"{platform.node()} {name}"
 
-    def say(said: str) -> None:
-        pipe.send(("said", said))
+    def tell(kind: str, content: object) -> None:
+        try:
+            pipe.send((kind, content))
+        except OSError:
+            _interrupted()
 
     def next_step() -> tuple[Step, Mapping[str, StepOutput]]:
         try:
@@ -175,13 +189,13 @@ def live(pipe: Connection, folder: Path, name: str) -> None:
 
     with contextlib.suppress(KeyboardInterrupt), Worker(BlobFolder(folder)) as work:
         _watch(pipe)
+        if name == "local":  # what leads to other devices is shared with whoever else uses them
+            mark = os.environ[VARIABLE] = uuid.uuid4().hex
+            tell("marks", mark)
         while True:
             step, inputs = next_step()
-            outcome = _done(work, step, inputs, say, worker)
-            try:
-                pipe.send(("done", outcome))
-            except OSError:
-                _interrupted()
+            outcome = _done(work, step, inputs, lambda said: tell("said", said), worker)
+            tell("done", outcome)
 
 
 def _done(
