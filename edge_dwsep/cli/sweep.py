@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--again", is_flag=True, help="Measure anew what is in the store already.")
 @click.option("--no-wait", is_flag=True, help="Fail rather than wait for a device that is in use.")
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="Let the workers of a dask.distributed scheduler do it.")
-@click.option("--mlflow", metavar="URI", help="Log everything to this MLflow tracking server or folder, too.")
+@click.option("--mlflow", metavar="URI", help="Log to MLflow, too: http://HOST:PORT of a server, or sqlite:///FILE.")
 @json_option
 def sweep(
     output: Path,
