@@ -103,8 +103,9 @@ def onnx_file(model: Any, scheme: str, images: Any, file: Path) -> None:
         def get_next(self) -> dict[str, Any] | None:
             return next(rows, None)
 
-    quant_pre_process(file, file, skip_optimization=True, skip_symbolic_shape=True)
-    quantization.quantize_static(file, file, Images(), per_channel=True, weight_type=quantization.QuantType.QUInt8)
+    prepared = file.with_suffix(".prepared")
+    quant_pre_process(file, prepared, skip_symbolic_shape=True)
+    quantization.quantize_static(prepared, file, Images(), per_channel=True)
 
 
 def timed(file: Path, image: Any, min_seconds: float, warm_up_seconds: float) -> float:
