@@ -28,7 +28,20 @@ from edge_dwsep.report.summary import heading, lead
 if TYPE_CHECKING:
     from edge_dwsep.choice import Choice
 
-SCRIPTS = ("data", "front", "scales", "marks", "labels", "picture", "rows", "operators", "states", "table", "page")
+SCRIPTS = (
+    "data",
+    "front",
+    "scales",
+    "marks",
+    "labels",
+    "plot",
+    "picture",
+    "rows",
+    "operators",
+    "states",
+    "table",
+    "page",
+)
 """In the order in which they need each other; together they are one script."""
 
 

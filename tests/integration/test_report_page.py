@@ -7,7 +7,7 @@ import json
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ MEASURE = """(() => {
   };
 })()"""
 
-Open = Callable[..., Page]
+CAPTION = "document.querySelector('figcaption').textContent"
 
 
 def forty() -> dict[str, Any]:
@@ -117,6 +117,7 @@ def test_every_part_is_drawn_and_nothing_is_complained_of_or_asked_for(browser: 
         assert page.requests == []
         assert count_of(page, ".picture .mark[data-run]") == 19
         assert count_of(page, "table.runs tbody tr") == 20
+        assert "1 run without both figures is in the table only." in page.evaluate(CAPTION)
         assert page.evaluate("document.querySelector('tr td.error').textContent").startswith("Failed: operator")
         titles = page.evaluate(
             "[...document.querySelectorAll('h2')].filter(e => e.offsetParent).map(e => e.textContent)"
@@ -166,7 +167,9 @@ def test_filters_leave_out_runs_from_every_part(browser: Browser, sweep: Path) -
         assert shown(page) == (16, 16, "16 of 40 runs")
         untick(page, "engine", "onnxruntime")
         assert shown(page) == (12, 12, "12 of 40 runs")
+        assert "dashed" not in page.evaluate(CAPTION)
         untick(page, "model", "mobilenet_v1 0.35 96")
+        assert "The dashed line is keras float32, " in page.evaluate(CAPTION)
         assert shown(page) == (6, 6, "6 of 40 runs")
         assert count_of(page, "#distributions g.row") == 6
         untick(page, "format", "tflite")

@@ -21,7 +21,7 @@ function bytes(number) {
 }
 
 /** A duration that is given in microseconds. */
-const duration = time => Math.abs(time) < 1000 ? `${significant(time)} \u00b5s` : `${significant(time / 1000)} ms`;
+const duration = time => (Math.abs(time) < 1000 ? `${significant(time)} \u00b5s` : `${significant(time / 1000)} ms`);
 
 const plural = (amount, noun) => `${grouped(amount)} ${noun}${amount === 1 ? "" : "s"}`;
 
@@ -31,20 +31,72 @@ const plural = (amount, noun) => `${grouped(amount)} ${noun}${amount === 1 ? "" 
  */
 const METRICS = [
   ...["p50", "p90", "p99"].map(name => ({
-    name, title: `${name} latency`, better: -1, time: true, write: significant, suffix: " ms", units: [[0, 1, "ms"]],
+    name,
+    title: `${name} latency`,
+    better: -1,
+    time: true,
+    write: significant,
+    suffix: " ms",
+    units: [[0, 1, "ms"]],
   })),
-  { name: "throughput", title: "throughput", better: 1, write: grouped, suffix: " images/s", units: [[0, 1, "images/s"]] },
-  { name: "size", title: "file size", better: -1, exact: true, write: bytes, suffix: "",
-    units: [[0, 1e-3, "kB"], [2e6, 1e-6, "MB"]] },
+  {
+    name: "throughput",
+    title: "throughput",
+    better: 1,
+    write: grouped,
+    suffix: " images/s",
+    units: [[0, 1, "images/s"]],
+  },
+  {
+    name: "size",
+    title: "file size",
+    better: -1,
+    exact: true,
+    write: bytes,
+    suffix: "",
+    units: [
+      [0, 1e-3, "kB"],
+      [2e6, 1e-6, "MB"],
+    ],
+  },
   { name: "memory", title: "peak memory", better: -1, exact: true, write: bytes, suffix: "", units: [[0, 1e-6, "MB"]] },
-  { name: "top1", title: "top-1 accuracy", better: 1, share: true, write: percent, suffix: " %", units: [[0, 100, "%"]] },
-  { name: "drop", title: "top-1 lost against float", better: -1, share: true, write: percent, suffix: " pp",
-    units: [[0, 100, "percentage points"]] },
-  { name: "agreement", title: "same as float", better: 1, share: true, write: percent, suffix: " %",
-    units: [[0, 100, "%"]] },
+  {
+    name: "top1",
+    title: "top-1 accuracy",
+    better: 1,
+    share: true,
+    write: percent,
+    suffix: " %",
+    units: [[0, 100, "%"]],
+  },
+  {
+    name: "drop",
+    title: "top-1 lost against float",
+    better: -1,
+    share: true,
+    write: percent,
+    suffix: " pp",
+    units: [[0, 100, "percentage points"]],
+  },
+  {
+    name: "agreement",
+    title: "same as float",
+    better: 1,
+    share: true,
+    write: percent,
+    suffix: " %",
+    units: [[0, 100, "%"]],
+  },
   { name: "macs", title: "MACs", better: -1, exact: true, write: counted, suffix: "", units: [[0, 1e-6, "millions"]] },
-  { name: "instructions", title: "instructions", better: -1, exact: true, write: counted, suffix: "",
-    units: [[0, 1e-6, "millions"]] },
+  {
+    name: "instructions",
+    title: "instructions",
+    better: -1,
+    exact: true,
+    write: counted,
+    suffix: "",
+    units: [[0, 1e-6, "millions"]],
+  },
 ];
 const METRIC = Object.fromEntries(METRICS.map(metric => [metric.name, metric]));
 
@@ -56,7 +108,7 @@ const RUNS = Array.from({ length: DATA.count }, (_, at) => {
   const run = {};
   for (const [name, column] of Object.entries(DATA.runs)) {
     const words = name === "warnings" ? null : DATA.words[name];
-    run[name] = words ? words[column[at]] : column[at] ?? null;
+    run[name] = words ? words[column[at]] : (column[at] ?? null);
   }
   const model = MODELS[run.model ?? ""];
   run.macs = model?.macs ?? null;
@@ -83,7 +135,9 @@ function written(run, metric) {
   const value = run[metric.name] ?? null;
   if (value === null) return MISSING;
   const interval = metric.exact ? null : bounds(run, metric.name);
-  return metric.write(value) + metric.suffix + (interval ? ` [${interval.map(end => metric.write(end)).join(", ")}]` : "");
+  return (
+    metric.write(value) + metric.suffix + (interval ? ` [${interval.map(end => metric.write(end)).join(", ")}]` : "")
+  );
 }
 
 /** What tells a run from the others: variant, and model, engine and threads where there are several. */
@@ -94,8 +148,12 @@ const NAME_PARTS = (() => {
     seen.get(run.variant).add(run.engine);
   }
   return {
-    model: different("model"), engine: run => seen.get(run.variant).size > 1, threads: different("threads"),
-    batch: different("batch"), options: different("options"), device: different("device"),
+    model: different("model"),
+    engine: run => seen.get(run.variant).size > 1,
+    threads: different("threads"),
+    batch: different("batch"),
+    options: different("options"),
+    device: different("device"),
   };
 })();
 

@@ -18,11 +18,13 @@ function frontOf(runs, metrics) {
 
 function kernel(runs, metrics) {
   // Each figure as an interval of which less is better.
-  const scales = metrics.map(metric => runs.map(run => {
-    const value = run[metric.name];
-    const [low, high] = metric.exact ? [value, value] : bounds(run, metric.name) ?? [-Infinity, Infinity];
-    return metric.better > 0 ? [-high, -low] : [low, metric.time ? high * (1 + DATA.least_difference) : high];
-  }));
+  const scales = metrics.map(metric =>
+    runs.map(run => {
+      const value = run[metric.name];
+      const [low, high] = metric.exact ? [value, value] : (bounds(run, metric.name) ?? [-Infinity, Infinity]);
+      return metric.better > 0 ? [-high, -low] : [low, metric.time ? high * (1 + DATA.least_difference) : high];
+    }),
+  );
   const dominates = (one, other) => {
     let better = false;
     for (const scale of scales) {
@@ -36,7 +38,9 @@ function kernel(runs, metrics) {
   for (const [at, metric] of metrics.entries()) {
     const order = runs.map((_, index) => index);
     order.sort((a, b) => -metrics[at].better * (runs[a][metric.name] - runs[b][metric.name]));
-    order.forEach((index, place) => { rank[index] += place; });
+    order.forEach((index, place) => {
+      rank[index] += place;
+    });
   }
   let undecided = runs.map((_, index) => index).sort((a, b) => rank[a] - rank[b]);
   const front = [];
@@ -52,8 +56,9 @@ function kernel(runs, metrics) {
 
 /** Of runs of one device, those that no point estimate beats in both figures, from the best in the first on. */
 function staircase(runs, [across, up]) {
-  const sorted = [...runs].sort((a, b) =>
-    across.better * (b[across.name] - a[across.name]) || up.better * (b[up.name] - a[up.name]));
+  const sorted = [...runs].sort(
+    (a, b) => across.better * (b[across.name] - a[across.name]) || up.better * (b[up.name] - a[up.name]),
+  );
   let best = -Infinity;
   return sorted.filter(run => {
     const height = up.better * run[up.name];

@@ -15,13 +15,18 @@ function overlap(a, b, margin = 0) {
 }
 
 const nearestIn = (box, x, y) => [
-  Math.min(Math.max(x, box.left), box.right), Math.min(Math.max(y, box.top), box.bottom),
+  Math.min(Math.max(x, box.left), box.right),
+  Math.min(Math.max(y, box.top), box.bottom),
 ];
 
 /** How many pixels of a line lie in a box (Liang and Barsky, 1984). */
 function lengthInside([x, y, x2, y2], box) {
-  let enter = 0, leave = 1;
-  for (const [start, step, low, high] of [[x, x2 - x, box.left, box.right], [y, y2 - y, box.top, box.bottom]]) {
+  let enter = 0,
+    leave = 1;
+  for (const [start, step, low, high] of [
+    [x, x2 - x, box.left, box.right],
+    [y, y2 - y, box.top, box.bottom],
+  ]) {
     if (step === 0) {
       if (start <= low || start >= high) return 0;
       continue;
@@ -44,15 +49,19 @@ function places(point, others, limits, lines) {
   const found = [];
   for (const gap of LABEL_GAPS) {
     for (let step = 0; step < LABEL_DIRECTIONS; step++) {
-      const angle = 2 * Math.PI * step / LABEL_DIRECTIONS;
+      const angle = (2 * Math.PI * step) / LABEL_DIRECTIONS;
       const [right, down] = [Math.cos(angle), Math.sin(angle)];
       // The label is shifted along the ray's side, so that it is its rim and not its middle that lies on the ray.
-      const x = point.x + right * (point.radius + gap) + Math.max(-1, Math.min(1, 1.6 * right)) * point.width / 2;
-      const y = point.y + down * (point.radius + gap) + Math.max(-1, Math.min(1, 1.6 * down)) * point.height / 2;
+      const x = point.x + right * (point.radius + gap) + (Math.max(-1, Math.min(1, 1.6 * right)) * point.width) / 2;
+      const y = point.y + down * (point.radius + gap) + (Math.max(-1, Math.min(1, 1.6 * down)) * point.height) / 2;
       const box = {
-        left: x - point.width / 2, right: x + point.width / 2, top: y - point.height / 2, bottom: y + point.height / 2,
+        left: x - point.width / 2,
+        right: x + point.width / 2,
+        top: y - point.height / 2,
+        bottom: y + point.height / 2,
       };
-      if (box.left < limits.left || box.right > limits.right || box.top < limits.top || box.bottom > limits.bottom) continue;
+      if (box.left < limits.left || box.right > limits.right || box.top < limits.top || box.bottom > limits.bottom)
+        continue;
       const [endX, endY] = nearestIn(box, point.x, point.y);
       const length = Math.hypot(endX - point.x, endY - point.y) || 1;
       const share = point.radius / length;
@@ -94,11 +103,20 @@ function together(one, other) {
 function placeLabels(points, crowd, limits, lines) {
   for (const point of [...points, ...crowd]) {
     point.box = {
-      left: point.x - point.radius, right: point.x + point.radius, top: point.y - point.radius, bottom: point.y + point.radius,
+      left: point.x - point.radius,
+      right: point.x + point.radius,
+      top: point.y - point.radius,
+      bottom: point.y + point.radius,
     };
   }
   const choices = points.map(point =>
-    places(point, [...points, ...crowd].filter(other => other !== point), limits, lines));
+    places(
+      point,
+      [...points, ...crowd].filter(other => other !== point),
+      limits,
+      lines,
+    ),
+  );
   const order = points.map((_, at) => at).sort((a, b) => (choices[b][0]?.[0] ?? 1e9) - (choices[a][0]?.[0] ?? 1e9));
   const taken = points.map(() => null);
   for (let round = 0; round < 8; round++) {
@@ -119,5 +137,6 @@ function placeLabels(points, crowd, limits, lines) {
     if (!moved) break;
   }
   return taken.map((place, at) =>
-    place && taken.some((other, index) => index < at && other && overlap(place.box, other.box)) ? null : place);
+    place && taken.some((other, index) => index < at && other && overlap(place.box, other.box)) ? null : place,
+  );
 }

@@ -1,4 +1,4 @@
-// Elements, made without markup, and the marks that stand for a run: shape for the engine, color and sign for the scheme.
+// Elements, made without markup, and the marks that stand for runs: shape by engine, color and sign by scheme.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -22,7 +22,7 @@ const CORNERS = { square: [4, 45], diamond: [4, 0], triangle: [3, 30], hexagon: 
 function circumradius(shape, area) {
   if (!CORNERS[shape]) return Math.sqrt(area / Math.PI);
   const [corners] = CORNERS[shape];
-  return Math.sqrt(2 * area / (corners * Math.sin(2 * Math.PI / corners)));
+  return Math.sqrt((2 * area) / (corners * Math.sin((2 * Math.PI) / corners)));
 }
 
 /** Path of a shape of `area` square pixels about (x, y). */
@@ -30,11 +30,12 @@ function shapePath(shape, x, y, area) {
   const radius = circumradius(shape, area);
   if (!CORNERS[shape]) {
     const r = short(radius);
-    return `M${short(x - radius)} ${short(y)}a${r} ${r} 0 1 0 ${short(2 * radius)} 0a${r} ${r} 0 1 0 ${short(-2 * radius)} 0Z`;
+    const half = `a${r} ${r} 0 1 0`;
+    return `M${short(x - radius)} ${short(y)}${half} ${short(2 * radius)} 0${half} ${short(-2 * radius)} 0Z`;
   }
   const [corners, first] = CORNERS[shape];
   const points = Array.from({ length: corners }, (_, corner) => {
-    const angle = Math.PI * (first / 180 + 2 * corner / corners);
+    const angle = Math.PI * (first / 180 + (2 * corner) / corners);
     return `${short(x + radius * Math.cos(angle))} ${short(y + radius * Math.sin(angle))}`;
   });
   return `M${points.join("L")}Z`;
@@ -45,14 +46,22 @@ function signPath(sign, x, y, area) {
   const r = 0.3 * Math.sqrt(area);
   const line = (dx, dy) => `M${short(x - dx * r)} ${short(y - dy * r)}L${short(x + dx * r)} ${short(y + dy * r)}`;
   switch (sign) {
-    case "horizontal": return line(1, 0);
-    case "vertical": return line(0, 1);
-    case "plus": return line(1, 0) + line(0, 1);
-    case "cross": return line(0.8, 0.8) + line(0.8, -0.8);
-    case "rising": return line(0.8, -0.8);
-    case "falling": return line(0.8, 0.8);
-    case "dot": return shapePath("circle", x, y, 0.12 * area);
-    default: return "";
+    case "horizontal":
+      return line(1, 0);
+    case "vertical":
+      return line(0, 1);
+    case "plus":
+      return line(1, 0) + line(0, 1);
+    case "cross":
+      return line(0.8, 0.8) + line(0.8, -0.8);
+    case "rising":
+      return line(0.8, -0.8);
+    case "falling":
+      return line(0.8, 0.8);
+    case "dot":
+      return shapePath("circle", x, y, 0.12 * area);
+    default:
+      return "";
   }
 }
 
@@ -64,9 +73,12 @@ function lookOf(run) {
 /** A small drawing of one mark, for filters, table and charts; without `color` an outline. */
 function swatch({ shape, color, sign }, invalid = false) {
   const y = shape === "triangle" ? 10 : 9;
-  return draw("svg", { class: "swatch", viewBox: "0 0 18 18", width: 18, height: 18, "aria-hidden": "true" },
+  return draw(
+    "svg",
+    { class: "swatch", viewBox: "0 0 18 18", width: 18, height: 18, "aria-hidden": "true" },
     draw("path", { class: `mark${invalid ? " invalid" : ""}`, d: shapePath(shape, 9, y, 130), fill: color ?? "none" }),
-    draw("path", { class: "sign", d: signPath(sign, 9, y, 130) }));
+    draw("path", { class: "sign", d: signPath(sign, 9, y, 130) }),
+  );
 }
 
 const measuring = document.createElement("canvas").getContext("2d");
@@ -80,7 +92,8 @@ function textWidth(text, size) {
 /** A text cut to a width, with dots for what is missing; all of it where it fits. */
 function fitting(text, width, size) {
   if (textWidth(text, size) <= width) return text;
-  let low = 0, high = text.length;
+  let low = 0,
+    high = text.length;
   while (low < high) {
     const middle = (low + high + 1) >> 1;
     if (textWidth(`${text.slice(0, middle)}\u2026`, size) <= width) low = middle;

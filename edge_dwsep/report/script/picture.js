@@ -1,13 +1,18 @@
 // One figure against another: a mark for each run, bars for the intervals, the front, and what a pointer is told.
 
-const FRONT_DASHES = ["", "7 4", "2 3", "10 3 2 3"];
 const MOST_NAMED = 16;
 const MOST_BARRED = 60;
 const MOST_SIZED = 300;
 
 /** Radius of the largest mark; a crowd has smaller ones. */
 const largestRadius = (count, narrow) =>
-  [[16, narrow ? 12 : 16], [60, 11], [300, 8], [1500, 5.5], [Infinity, 4.5]].find(([most]) => count <= most)[1];
+  [
+    [16, narrow ? 12 : 16],
+    [60, 11],
+    [300, 8],
+    [1500, 5.5],
+    [Infinity, 4.5],
+  ].find(([most]) => count <= most)[1];
 
 class Picture {
   /** Draws into `figure`; `onSelect` is told the run that was chosen, or null. */
@@ -17,15 +22,23 @@ class Picture {
     this.points = [];
     this.pointed = null;
     this.selected = null;
-    this.svg = draw("svg", { class: "picture", tabindex: 0, role: "img", "aria-describedby": "picture-keys",
-      onpointermove: event => this.point(this.nearest(event)), onpointerleave: () => this.point(null),
+    this.svg = draw("svg", {
+      class: "picture",
+      tabindex: 0,
+      role: "img",
+      "aria-describedby": "picture-keys",
+      onpointermove: event => this.point(this.nearest(event)),
+      onpointerleave: () => this.point(null),
       onpointerdown: event => this.point(this.nearest(event)),
       onclick: event => this.onSelect(this.nearest(event)?.run ?? null),
-      onkeydown: event => this.key(event), onblur: () => this.point(null) });
+      onkeydown: event => this.key(event),
+      onblur: () => this.point(null),
+    });
     this.tip = make("div", { class: "tip", role: "tooltip", hidden: true });
     this.said = make("p", { class: "unseen", "aria-live": "polite" });
     this.key_ = make("ol", { class: "key" });
-    figure.append(this.svg, this.tip, this.key_, this.said);
+    const keys = "Arrow keys go from mark to mark, Enter tells more of one, Escape closes that.";
+    figure.append(this.svg, make("p", { class: "unseen", id: "picture-keys" }, keys), this.tip, this.key_, this.said);
   }
 
   /** Draw runs that have both figures of `axes`, an array of two {metric, log}; `log` null decides by their range. */
@@ -33,43 +46,74 @@ class Picture {
     this.front = front;
     this.axes = axes;
     const width = Math.max(280, this.figure.clientWidth);
-    const narrow = this.narrow = width < 640;
+    const narrow = (this.narrow = width < 640);
     const font = narrow ? 13 : 15;
     const height = narrow ? 430 : Math.min(600, Math.max(440, 0.57 * width));
     const largest = largestRadius(runs.length, narrow);
     const frame = { left: narrow ? 46 : 56, right: width - 14, top: narrow ? 70 : 54, bottom: height - 56 };
-    const sized = runs.length <= MOST_SIZED && runs.some(run => run.size) && !axes.some(axis => axis.metric.name === "size");
+    const sized =
+      runs.length <= MOST_SIZED && runs.some(run => run.size) && !axes.some(axis => axis.metric.name === "size");
     const barred = runs.length <= MOST_BARRED;
-    const [across, up] = axes.map((axis, at) => this.scaleOf(axis, runs, barred ? runs : [...front], at ? [frame.bottom, frame.top]
-      : [frame.left, frame.right], largest + 8, narrow ? (at ? 7 : 5) : 8));
+    const [across, up] = axes.map((axis, at) =>
+      axisScale(
+        axis,
+        runs,
+        barred ? runs : [...front],
+        at ? [frame.bottom, frame.top] : [frame.left, frame.right],
+        largest + 8,
+        narrow ? (at ? 7 : 5) : 8,
+      ),
+    );
     this.logs = [across, up];
-    const perByte = sized ? Math.PI * largest ** 2 / Math.max(...runs.map(run => run.size ?? 0)) : 0;
+    const perByte = sized ? (Math.PI * largest ** 2) / Math.max(...runs.map(run => run.size ?? 0)) : 0;
     this.points = runs.map(run => {
       const [x, y] = [across(across.of(run)), up(up.of(run))];
       const of = runs.length > MOST_SIZED && front.has(run) ? 2 : 1;
-      const area = sized && run.size ? Math.max(16, run.size * perByte) : Math.PI * (sized ? 36 : 0.7 * of * largest ** 2);
+      const area =
+        sized && run.size ? Math.max(16, run.size * perByte) : Math.PI * (sized ? 36 : 0.7 * of * largest ** 2);
       const look = lookOf(run);
-      return { run, x, y, area, look, radius: 0.95 * circumradius(look.shape, area) + 1, bars: [], sized: sized && run.size };
+      return {
+        run,
+        x,
+        y,
+        area,
+        look,
+        radius: 0.95 * circumradius(look.shape, area) + 1,
+        bars: [],
+        sized: sized && run.size,
+      };
     });
-    for (const point of this.points) point.bars = barred || front.has(point.run) ? this.barsOf(point, across, up) : [];
+    for (const point of this.points) point.bars = barred || front.has(point.run) ? barsOf(point, across, up) : [];
     this.points.sort((a, b) => front.has(a.run) - front.has(b.run) || b.area - a.area);
     const reference = this.reference(runs, up, frame);
-    this.lines = reference.length ? [{ left: frame.left, right: frame.right, top: up(this.referenceLevel), bottom: up(this.referenceLevel) }] : [];
-    const frontLines = this.frontLines(runs, across, up, frame, font);
+    this.lines = reference.length
+      ? [{ left: frame.left, right: frame.right, top: up(this.referenceLevel), bottom: up(this.referenceLevel) }]
+      : [];
+    const steps = frontLines(runs, across, up, frame, font, this.lines);
     const parts = [
-      this.axisParts(across, up, frame, width, height, font),
+      axisParts(across, up, frame, height, font),
       reference,
-      sized ? this.sizeLegend(runs, perByte, frame, largest, font) : [],
-      frontLines,
-      this.points.map(point => this.barParts(point)),
+      sized ? sizeLegend(runs, perByte, frame, largest, font) : [],
+      steps,
+      this.points.map(point => barParts(point)),
       this.marks(),
       this.labels(runs, frame, font, narrow),
     ];
     this.over = draw("g", { class: "over" });
-    fill(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height, "font-size": font,
-      "data-scales": `${across.log ? "log" : "linear"} ${up.log ? "log" : "linear"}`,
-      "aria-label": `${axes[1].metric.title} against ${axes[0].metric.title} of ${plural(runs.length, "run")}, `
-        + `${front.size} on the front; the table has the figures` }, []);
+    fill(
+      this.svg,
+      {
+        viewBox: `0 0 ${width} ${height}`,
+        width,
+        height,
+        "font-size": font,
+        "data-scales": `${across.log ? "log" : "linear"} ${up.log ? "log" : "linear"}`,
+        "aria-label":
+          `${axes[1].metric.title} against ${axes[0].metric.title} of ${plural(runs.length, "run")}, ` +
+          `${front.size} on the front; the table has the figures`,
+      },
+      [],
+    );
     this.svg.replaceChildren(...parts.flat(3), this.over);
     this.points.sort((a, b) => a.x - b.x || a.y - b.y);
     this.pointed = null;
@@ -77,36 +121,8 @@ class Picture {
     this.mark(this.selected);
   }
 
-  scaleOf({ metric, log }, runs, barred, [start, end], padding, most) {
-    const values = runs.map(run => run[metric.name]);
-    const ends = metric.exact ? [] : barred.flatMap(run => bounds(run, metric.name) ?? []);
-    const level = metric.name === "drop" ? [0] : metric.name === "top1" && this.referenceOf(runs) ? [this.referenceOf(runs).top1] : [];
-    const every = [...values, ...ends, ...level];
-    let [low, high] = [Infinity, -Infinity];
-    for (const value of every) [low, high] = [Math.min(low, value), Math.max(high, value)];
-    const [, factor, unit] = metric.units.findLast(([from]) => high >= from) ?? metric.units[0];
-    let [least, greatest] = [Infinity, -Infinity];
-    for (const value of values) [least, greatest] = [Math.min(least, value), Math.max(greatest, value)];
-    const possible = !metric.share && low > 0;
-    const logarithmic = possible && (log ?? greatest / least > 3);
-    const scale = makeScale({ low: low * factor, high: high * factor, start, end, padding, log: logarithmic, most,
-      least: metric.share ? 1 : 0.1 * greatest * factor || 1,
-      limits: metric.name === "drop" ? [-100, 100] : metric.share ? [0, 100] : [0, Infinity] });
-    return Object.assign((value => scale(value)), {
-      ticks: scale.ticks, log: logarithmic, possible, metric, unit, of: run => factor * run[metric.name],
-      interval: run => metric.exact ? null : bounds(run, metric.name)?.map(value => factor * value) ?? null,
-      level: value => factor * value,
-    });
-  }
-
-  /** The float model, where all runs are of one. */
-  referenceOf(runs) {
-    const references = new Set(runs.map(run => MODELS[run.model ?? ""]?.reference).filter(Boolean));
-    return references.size === 1 ? [...references][0] : null;
-  }
-
   reference(runs, up, frame) {
-    const found = this.referenceOf(runs);
+    const found = referenceOf(runs);
     const name = up.metric.name;
     if (name !== "drop" && !(name === "top1" && found)) return [];
     this.referenceLevel = up.level(name === "drop" ? 0 : found.top1);
@@ -114,114 +130,56 @@ class Picture {
     return [draw("path", { class: "reference", d: `M${frame.left} ${y}H${frame.right}` })];
   }
 
-  axisParts(across, up, frame, width, height, font) {
-    const parts = [];
-    for (const [value, text] of up.ticks) {
-      const y = short(up(value));
-      parts.push(draw("path", { class: "grid", d: `M${frame.left} ${y}H${frame.right}` }),
-        draw("text", { class: "tick", x: frame.left - 8, y: y + 0.3 * font, "text-anchor": "end" }, text));
-    }
-    for (const [value, text] of across.ticks) {
-      const x = short(across(value));
-      parts.push(draw("path", { class: "grid", d: `M${x} ${frame.top}V${frame.bottom}` }),
-        draw("text", { class: "tick", x, y: frame.bottom + font + 7, "text-anchor": "middle" }, text));
-    }
-    const title = scale => `${scale.metric.title}, ${scale.unit}${scale.log ? ", log scale" : ""}`;
-    parts.push(
-      draw("path", { class: "axis", d: `M${frame.left} ${frame.top}V${frame.bottom}H${frame.right}` }),
-      draw("text", { class: "title", x: (frame.left + frame.right) / 2, y: height - 8, "text-anchor": "middle" }, title(across)),
-      // Upright words above the axis are read faster than a title on its side, and leave more of a small screen.
-      draw("text", { class: "title", x: 0, y: frame.top - 12 }, title(up)));
-    return parts;
-  }
-
-  sizeLegend(runs, perByte, frame, largest, font) {
-    const sizes = runs.map(run => run.size).filter(Boolean);
-    const parts = [];
-    let x = frame.right;
-    const y = largest + 4;
-    for (const size of roundSizes(Math.min(...sizes), Math.max(...sizes)).reverse()) {
-      const text = bytes(size).replace(/\.0+ /, " ");
-      const radius = Math.sqrt(size * perByte / Math.PI);
-      x -= textWidth(text, font);
-      parts.push(draw("text", { class: "tick", x: short(x), y: y + 0.3 * font }, text));
-      x -= radius + 6;
-      parts.push(draw("circle", { class: "sample", cx: short(x), cy: y, r: short(radius) }));
-      x -= radius + 14;
-    }
-    parts.push(draw("text", { class: "tick", x: short(x), y: y + 0.3 * font, "text-anchor": "end" }, "File size:"));
-    return [draw("g", { class: "sizes" }, parts)];
-  }
-
-  barsOf({ run, x, y }, across, up) {
-    const bars = [];
-    const [wide, high] = [across.interval(run), up.interval(run)];
-    if (wide && !(across.log && wide[0] <= 0)) {
-      const [left, right] = wide.map(across);
-      bars.push({ left, right, top: y, bottom: y });
-    }
-    if (high && !(up.log && high[0] <= 0)) {
-      const [bottom, top] = high.map(up);
-      bars.push({ left: x, right: x, top, bottom });
-    }
-    return bars;
-  }
-
-  barParts({ run, bars }) {
-    return bars.map(bar => draw("path", { class: "bar", "data-run": run.position,
-      d: `M${short(bar.left)} ${short(bar.top)}L${short(bar.right)} ${short(bar.bottom)}` }));
-  }
-
   /** Neighbors in the order of drawing that look alike are one path: thousands of marks are a few elements. */
   marks() {
     const crowded = this.points.length > MOST_SIZED;
-    const order = crowded ? [...this.points].sort((a, b) => this.front.has(a.run) - this.front.has(b.run)
-      || a.look.color.localeCompare(b.look.color) || a.look.shape.localeCompare(b.look.shape)) : this.points;
+    const order = crowded
+      ? [...this.points].sort(
+          (a, b) =>
+            this.front.has(a.run) - this.front.has(b.run) ||
+            a.look.color.localeCompare(b.look.color) ||
+            a.look.shape.localeCompare(b.look.shape),
+        )
+      : this.points;
     const parts = [];
     let last = null;
     for (const point of order) {
       const on = this.front.has(point.run);
-      const classes = ["mark", !point.run.usable && "invalid", crowded && !on && "crowded", !point.sized && !crowded
-        && this.points.some(other => other.sized) && "hollow", on && "front"].filter(Boolean).join(" ");
+      const classes = [
+        "mark",
+        !point.run.usable && "invalid",
+        crowded && !on && "crowded",
+        !point.sized && !crowded && this.points.some(other => other.sized) && "hollow",
+        on && "front",
+      ]
+        .filter(Boolean)
+        .join(" ");
       const key = crowded ? `${classes} ${point.look.color} ${point.look.shape}` : String(point.run.position);
       if (last?.key !== key) {
-        last = { key, classes, color: point.look.color, shapes: [], signs: [], run: crowded ? null : point.run.position };
+        last = {
+          key,
+          classes,
+          color: point.look.color,
+          shapes: [],
+          signs: [],
+          run: crowded ? null : point.run.position,
+        };
         parts.push(last);
       }
       last.shapes.push(shapePath(point.look.shape, point.x, point.y, point.area));
       if (point.area > 40) last.signs.push(signPath(point.look.sign, point.x, point.y, point.area));
     }
-    const halo = this.points.filter(point => this.front.has(point.run)).map(point =>
-      shapePath("circle", point.x, point.y, Math.PI * (point.radius + 2.5) ** 2)).join("");
-    return [draw("path", { class: "halo", d: halo }), ...parts.map(part => [
-      draw("path", { class: part.classes, d: part.shapes.join(""), fill: part.color, "data-run": part.run }),
-      draw("path", { class: `sign${part.classes.includes("crowded") ? " crowded" : ""}`, d: part.signs.join("") }),
-    ])];
-  }
-
-  /** For each device the steps of what its runs reach, by their figures as they were measured. */
-  frontLines(runs, across, up, frame, font) {
-    const devices = [...new Set(runs.map(run => run.device))];
-    return devices.flatMap((device, at) => {
-      const ours = staircase(runs.filter(run => run.device === device && run.usable), [across.metric, up.metric]);
-      if (!ours.length) return [];
-      const worst = [across.metric.better < 0 ? frame.right : frame.left, up.metric.better < 0 ? frame.top : frame.bottom];
-      const corners = [[across(across.of(ours[0])), worst[1]]];
-      for (const run of ours) {
-        const x = across(across.of(run));
-        corners.push([x, corners.at(-1)[1]], [x, up(up.of(run))]);
-      }
-      corners.push([worst[0], corners.at(-1)[1]]);
-      for (const [at, [x, y]] of corners.slice(1).entries()) {
-        const [x0, y0] = corners[at];
-        this.lines.push({ left: Math.min(x, x0), right: Math.max(x, x0), top: Math.min(y, y0), bottom: Math.max(y, y0) });
-      }
-      const path = `M${corners.map(corner => corner.map(short).join(" ")).join("L")}`;
-      const last = up(up.of(ours.at(-1)));
-      const name = devices.length > 1 ? [draw("text", { class: "device-name", "text-anchor": worst[0] === frame.right
-        ? "end" : "start", x: worst[0], y: short(last - 5), "font-size": font - 1 }, device)] : [];
-      return [draw("path", { class: "front-line", d: path, "stroke-dasharray": FRONT_DASHES[at % 4] || null }), ...name];
-    });
+    const halo = this.points
+      .filter(point => this.front.has(point.run))
+      .map(point => shapePath("circle", point.x, point.y, Math.PI * (point.radius + 2.5) ** 2))
+      .join("");
+    return [
+      draw("path", { class: "halo", d: halo }),
+      ...parts.map(part => [
+        draw("path", { class: part.classes, d: part.shapes.join(""), fill: part.color, "data-run": part.run }),
+        draw("path", { class: `sign${part.classes.includes("crowded") ? " crowded" : ""}`, d: part.signs.join("") }),
+      ]),
+    ];
   }
 
   /** Names of a few runs, numbers where they would not fit; of many runs, of the front alone. */
@@ -241,20 +199,47 @@ class Picture {
       point.height = font + 2;
     }
     const crowd = this.points.length <= MOST_SIZED ? this.points.filter(point => !named.includes(point)) : [];
-    const found = placeLabels(named, crowd, { left: frame.left + 3, right: frame.right - 2, top: frame.top + 2,
-      bottom: frame.bottom - 3 }, this.lines);
-    this.key_.replaceChildren(...(numbered ? [...named].sort((a, b) => a.run.position - b.run.position) : []).map(point =>
-      make("li", {}, make("b", {}, String(point.run.position)), swatch(point.look), make("span", {}, nameOf(point.run, several)))));
+    const found = placeLabels(
+      named,
+      crowd,
+      { left: frame.left + 3, right: frame.right - 2, top: frame.top + 2, bottom: frame.bottom - 3 },
+      this.lines,
+    );
+    this.key_.replaceChildren(
+      ...(numbered ? [...named].sort((a, b) => a.run.position - b.run.position) : []).map(point =>
+        make(
+          "li",
+          {},
+          make("b", {}, String(point.run.position)),
+          swatch(point.look),
+          make("span", {}, nameOf(point.run, several)),
+        ),
+      ),
+    );
     return named.map((point, at) => {
       const place = found[at];
       if (!place) return [];
       const { box, line, far } = place;
-      const [x, anchor] = box.left >= point.x ? [box.left, "start"] : box.right <= point.x ? [box.right, "end"]
-        : [(box.left + box.right) / 2, "middle"];
+      const [x, anchor] =
+        box.left >= point.x
+          ? [box.left, "start"]
+          : box.right <= point.x
+            ? [box.right, "end"]
+            : [(box.left + box.right) / 2, "middle"];
       return [
-        far ? draw("path", { class: "leader", d: `M${line.slice(0, 2).map(short)}L${line.slice(2).map(short)}` }) : null,
-        draw("text", { class: "label", x: short(x), y: short((box.top + box.bottom) / 2 + 0.3 * point.height),
-          "text-anchor": anchor }, point.label),
+        far
+          ? draw("path", { class: "leader", d: `M${line.slice(0, 2).map(short)}L${line.slice(2).map(short)}` })
+          : null,
+        draw(
+          "text",
+          {
+            class: "label",
+            x: short(x),
+            y: short((box.top + box.bottom) / 2 + 0.3 * point.height),
+            "text-anchor": anchor,
+          },
+          point.label,
+        ),
       ].filter(Boolean);
     });
   }
@@ -279,13 +264,21 @@ class Picture {
     if (!point) return;
     // A phone has no room for all of them; they are told below the picture when a mark is touched.
     const metrics = this.narrow ? this.axes.map(axis => axis.metric) : METRICS.filter(metric => metric.name !== "macs");
-    const rows = metrics.filter(metric => (point.run[metric.name] ?? null) !== null).map(metric =>
-      [make("dt", {}, metric.title), make("dd", {}, written(point.run, metric))]);
+    const rows = metrics
+      .filter(metric => (point.run[metric.name] ?? null) !== null)
+      .map(metric => [make("dt", {}, metric.title), make("dd", {}, written(point.run, metric))]);
     this.tip.replaceChildren(
-      make("p", {}, swatch(point.look, point.run.invalid), make("b", {}, `${point.run.position} ${nameOf(point.run, true)}`)),
+      make(
+        "p",
+        {},
+        swatch(point.look, point.run.invalid),
+        make("b", {}, `${point.run.position} ${nameOf(point.run, true)}`),
+      ),
       make("dl", {}, rows),
-      ...(point.run.invalid ? [make("p", { class: "error" }, "Not valid: its figures must not be used.")] : []));
-    const width = this.figure.clientWidth, own = this.tip.offsetWidth;
+      ...(point.run.invalid ? [make("p", { class: "error" }, "Not valid: its figures must not be used.")] : []),
+    );
+    const width = this.figure.clientWidth,
+      own = this.tip.offsetWidth;
     const below = point.y + point.radius + 12;
     const fits = below + this.tip.offsetHeight <= this.svg.height.baseVal.value - 4;
     this.tip.style.left = `${Math.max(0, Math.min(width - own, point.x - own / 2))}px`;
@@ -296,24 +289,40 @@ class Picture {
   mark(selected) {
     this.selected = selected;
     const shown = new Set([this.points.find(point => point.run === selected), this.pointed].filter(Boolean));
-    this.over?.replaceChildren(...[...shown].flatMap(point => [
-      ...(this.pointed === point ? point.bars : []).map(bar => draw("path", { class: "bar strong",
-        d: `M${short(bar.left)} ${short(bar.top)}L${short(bar.right)} ${short(bar.bottom)}` })),
-      draw("circle", { class: "ring", cx: short(point.x), cy: short(point.y), r: short(point.radius + 6) }),
-      draw("path", { class: "mark pointed", d: shapePath(point.look.shape, point.x, point.y, point.area), fill: point.look.color }),
-      draw("path", { class: "sign", d: signPath(point.look.sign, point.x, point.y, point.area) }),
-    ]));
+    this.over?.replaceChildren(
+      ...[...shown].flatMap(point => [
+        ...(this.pointed === point ? point.bars : []).map(bar =>
+          draw("path", {
+            class: "bar strong",
+            d: `M${short(bar.left)} ${short(bar.top)}L${short(bar.right)} ${short(bar.bottom)}`,
+          }),
+        ),
+        draw("circle", { class: "ring", cx: short(point.x), cy: short(point.y), r: short(point.radius + 6) }),
+        draw("path", {
+          class: "mark pointed",
+          d: shapePath(point.look.shape, point.x, point.y, point.area),
+          fill: point.look.color,
+        }),
+        draw("path", { class: "sign", d: signPath(point.look.sign, point.x, point.y, point.area) }),
+      ]),
+    );
   }
 
   key(event) {
     const at = this.points.indexOf(this.pointed);
     const last = this.points.length - 1;
-    const next = { ArrowRight: Math.min(last, at + 1), ArrowLeft: at < 0 ? last : Math.max(0, at - 1), Home: 0, End: last }[event.key];
+    const next = {
+      ArrowRight: Math.min(last, at + 1),
+      ArrowLeft: at < 0 ? last : Math.max(0, at - 1),
+      Home: 0,
+      End: last,
+    }[event.key];
     if (next !== undefined && last >= 0) {
       this.point(this.points[next]);
       const run = this.points[next].run;
-      this.said.textContent = `Run ${run.position}, ${nameOf(run, true)}: ${this.axes.map(({ metric }) =>
-        `${metric.title} ${written(run, metric)}`).join(", ")}${this.front.has(run) ? ", on the front" : ""}`;
+      this.said.textContent = `Run ${run.position}, ${nameOf(run, true)}: ${this.axes
+        .map(({ metric }) => `${metric.title} ${written(run, metric)}`)
+        .join(", ")}${this.front.has(run) ? ", on the front" : ""}`;
     } else if (event.key === "Enter" || event.key === " ") this.onSelect(this.pointed?.run ?? null);
     else if (event.key === "Escape") {
       this.point(null);

@@ -41,14 +41,24 @@ function logTicks(low, high, most) {
  * A scale for figures from `low` to `high` between the pixels `start` and `end`, with `padding` pixels free at either
  * end. `limits` are figures beyond which there are no ticks, `least` the width in figures that it has at least.
  */
-function makeScale({ low, high, start, end, padding = 0, log = false, least = 0, limits = [-Infinity, Infinity], most }) {
+function makeScale({
+  low,
+  high,
+  start,
+  end,
+  padding = 0,
+  log = false,
+  least = 0,
+  limits = [-Infinity, Infinity],
+  most,
+}) {
   const map = log ? Math.log : value => value;
   const back = log ? Math.exp : value => value;
   if (!log && high - low < least) [low, high] = [(low + high - least) / 2, (low + high + least) / 2];
   if (log && high / low < 1.02) [low, high] = [low / 1.1, high * 1.1];
   const perPixel = (map(high) - map(low)) / Math.max(1, Math.abs(end - start) - 2 * padding);
   const [from, to] = [map(low) - padding * perPixel, map(high) + padding * perPixel];
-  const scale = value => start + (map(value) - from) / (to - from) * (end - start);
+  const scale = value => start + ((map(value) - from) / (to - from)) * (end - start);
   const shown = [Math.max(back(from), limits[0]), Math.min(back(to), limits[1])];
   scale.ticks = log ? logTicks(...shown, most) : linearTicks(...shown, most);
   scale.log = log;
