@@ -15,6 +15,8 @@ from edge_dwsep.results import add_run
 from edge_dwsep.sweep.measure_steps import RunSteps, latency_settings_of
 from edge_dwsep.sweep.steps import StepKind, StepOutput
 
+OF_REFERENCE = ("top1", "top1_interval", "count", "correct")
+
 EMULATED = "emulated: its times are those of no device, and never ranked beside a device's"
 
 
@@ -115,7 +117,7 @@ def model_entry(network: StepOutput, reference: StepOutput | None) -> dict[str, 
     facts = network.facts
     found = None
     if reference is not None and facts["trained"] and reference.facts.get("top1") is not None:
-        found = {"name": "keras float32", **{key: reference.facts[key] for key in ("top1", "top1_interval")}}
+        found = {"name": "keras float32", **{key: reference.facts[key] for key in OF_REFERENCE}}
     return {**facts["facts"], "labels": list(facts["labels"]), "trained": facts["trained"], "reference": found}
 
 

@@ -79,6 +79,7 @@ def _reference(step: Step, inputs: Inputs, blobs: BlobFolder) -> StepOutput:
     """Run the Keras model on the images that artifacts are compared on, and on all that have labels."""
     import numpy as np
 
+    from dwsep_runtime.arrays import encode_array
     from dwsep_runtime.shares import wilson_interval
 
     network = inputs["network"]
@@ -94,7 +95,12 @@ def _reference(step: Step, inputs: Inputs, blobs: BlobFolder) -> StepOutput:
             labels = kept_array(data.files, LABELS, blobs)
             predictions = predictions_of(model, applied, images, int(step.spec["label_offset"]))
             correct = int(np.count_nonzero(predictions == labels))
-            told = {"top1": correct / len(labels), "top1_interval": list(wilson_interval(correct, len(labels)))}
+            told = {
+                "top1": correct / len(labels),
+                "top1_interval": list(wilson_interval(correct, len(labels))),
+                "count": len(labels),
+                "correct": encode_array(np.packbits(predictions == labels)),
+            }
             files[PREDICTIONS] = keep_array(predictions, blobs)
     else:
         pixels = noise(facts.input_shape).evaluation

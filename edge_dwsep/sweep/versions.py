@@ -7,7 +7,7 @@ __all__ = ["KIND_VERSIONS"]
 KIND_VERSIONS = {
     "data": 1,
     "network": 1,
-    "reference": 1,
+    "reference": 2,
     "lower": 1,
     "calibrate": 1,
     "convert": 1,
