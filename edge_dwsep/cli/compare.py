@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_dwsep.cli.options import json_option
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -76,7 +78,7 @@ def _apart_from_verdicts() -> Iterator[None]:
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of printing.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write Markdown to this file, too.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML to this file, too.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write JSON to this file, too.")
+@json_option
 @click.option("--store", help="Store that has the sweeps: a file or a URL. [default: $EDGE_DWSEP_STORE, or the user's]")
 def compare(
     base: str,
@@ -87,7 +89,7 @@ def compare(
     output: Path | None,
     markdown: Path | None,
     junit: Path | None,
-    json_file: Path | None,
+    as_json: bool,
     store: str | None,
 ) -> int:
     """Compare the runs of HEAD with those of BASE; in CI, fail if something regressed.
@@ -101,13 +103,14 @@ def compare(
     from edge_dwsep.gate import Verdict, compare_results, rule_from
     from edge_dwsep.results_source import results_of
 
+    form = "json" if as_json else form
     with _apart_from_verdicts():
         judged_by = list(dict.fromkeys(rule_from(text) for text in rules))
         allowed = [name.strip() for word in allow for name in word.split(",") if name.strip()]
         before, after = (results_of(source, store, samples=True) for source in (base, head))
         gate = compare_results(before, after, judged_by, allowed, (base, head))
         forms = _forms()
-        for path, name in ((output, form), (markdown, "markdown"), (junit, "junit"), (json_file, "json")):
+        for path, name in ((output, form), (markdown, "markdown"), (junit, "junit")):
             if path is not None:
                 from dwsep_export.output import write_text
 
