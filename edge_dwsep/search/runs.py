@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["point_of", "search_runs"]
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,20 +46,22 @@ def search_runs(session: Session, plan: SweepPlan, expansion: Expansion, store: 
         devices.setdefault(run.device, []).append(run)
     chosen_by = objectives_of(plan)
     share = -(-plan.search.trials // len(devices))
-    searches = [
-        _Search(runs, chosen_by, share, plan.search.seed, f"{session.study_name} {device}", store.secret_url)
-        for device, runs in devices.items()
-    ]
-    session.measure(session.prepared([run for one in searches for run in one.measured()]))
-    while True:
-        asked = [(one, number, run) for one in searches for number, run in one.ask()]
-        if not asked:
-            break
-        session.measure(session.prepared([run for _, _, run in asked]))
-        records = {_identity(record): record for record in store.results(session.sweep_id)["runs"]}
-        for one, number, run in asked:
-            one.study.tell(number, values_of(records.get(_identity_of(run)), chosen_by))
-    return [one.study.result() for one in searches]
+    with contextlib.ExitStack() as open_studies:
+        searches = [
+            open_studies.enter_context(
+                _Search(runs, chosen_by, share, plan.search.seed, f"{session.study_name} {device}", store.secret_url)
+            )
+            for device, runs in devices.items()
+        ]
+        known = [run for one in searches for run in one.measured()]
+        if known:
+            session.measure(session.prepared(known))
+        while asked := [(one, number, run) for one in searches for number, run in one.ask()]:
+            session.measure(session.prepared([run for _, _, run in asked]))
+            records = {_identity(record): record for record in store.results(session.sweep_id)["runs"]}
+            for one, number, run in asked:
+                one.study.tell(number, values_of(records.get(_identity_of(run)), chosen_by))
+        return [one.study.result() for one in searches]
 
 
 def objectives_of(plan: SweepPlan) -> list[Objective]:
@@ -121,6 +124,12 @@ class _Search:
         names = tuple(objective.name for objective in objectives)
         settings = StudySettings(name=name, storage=storage, seed=seed, objectives=names)
         self.study = SpaceStudy(points, trials, directions=directions, settings=settings)
+
+    def __enter__(self) -> _Search:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.study.close()
 
     def ask(self) -> list[tuple[int, PlannedRun]]:
         return [(number, self._runs[_key(point)]) for number, point in self.study.ask()]

@@ -26,6 +26,8 @@ AXES = "axes"
 
 LOCKED_SECONDS = 30.0
 TRIES = 5
+MADE_AT_ONCE = ("already exists", "UNIQUE constraint", "unique constraint")
+"""What databases say where two make the same table or its first row."""
 
 Objectives = Sequence[float]
 """What was measured at a point, in the order of the directions."""
@@ -89,7 +91,7 @@ class SearchResult:
 
 
 class SpaceStudy:
-    """A study of Optuna over the points of a space, gone on with if the storage has it.
+    """A study of Optuna over the points of a space, gone on with if the storage has it; a context manager.
 
     Points that were being measured when an earlier process ended are asked for first, and again under their number.
 
@@ -114,12 +116,30 @@ class SpaceStudy:
         self._settings = settings
         self._most = min(trials, len(self.space.points))
         self._begun = False
-        with self._at_work():
-            from edge_dwsep.search.sampler import FrontSampler, first_count
+        self._storage: optuna.storages.RDBStorage | None = None
+        try:
+            with self._at_work():
+                from edge_dwsep.search.sampler import FrontSampler, first_count
 
-            self._first = first_count(self.space, trials)
-            sampler = settings.sampler or (lambda space: FrontSampler(space, settings.seed, self._first))
-            self._study = _study(settings, directions, self.space, sampler(self.space))
+                self._first = first_count(self.space, trials)
+                sampler = settings.sampler or (lambda space: FrontSampler(space, settings.seed, self._first))
+                self._storage = _storage(settings.storage) if settings.storage else None
+                self._study = _study(self._storage, settings, directions, self.space, sampler(self.space))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> SpaceStudy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to the storage."""
+        if self._storage is not None:
+            self._storage.remove_session()
+            self._storage.engine.dispose()
 
     def ask(self) -> list[tuple[int, Point]]:
         """Points to measure next, each with the number of its trial; none when as many as wanted were measured."""
@@ -208,14 +228,14 @@ def search(
         StoreError: the storage cannot be used.
         DwsepError: Optuna is not installed.
     """
-    study = SpaceStudy(points, trials, directions=directions, settings=settings or StudySettings())
-    while asked := study.ask():
-        told = measure([point for _, point in asked])
-        if len(told) != len(asked):
-            raise InvalidInput(f"measuring {len(asked)} points gave {len(told)} answers; give one for each")
-        for (number, _), values in zip(asked, told, strict=True):
-            study.tell(number, values)
-    return study.result()
+    with SpaceStudy(points, trials, directions=directions, settings=settings or StudySettings()) as study:
+        while asked := study.ask():
+            told = measure([point for _, point in asked])
+            if len(told) != len(asked):
+                raise InvalidInput(f"measuring {len(asked)} points gave {len(told)} answers; give one for each")
+            for (number, _), values in zip(asked, told, strict=True):
+                study.tell(number, values)
+        return study.result()
 
 
 def _require(trials: int, directions: Sequence[str], batch: int) -> None:
@@ -234,13 +254,17 @@ def _require_optuna() -> None:
 
 
 def _study(
-    settings: StudySettings, directions: Sequence[str], space: Space, sampler: optuna.samplers.BaseSampler
+    storage: optuna.storages.RDBStorage | None,
+    settings: StudySettings,
+    directions: Sequence[str],
+    space: Space,
+    sampler: optuna.samplers.BaseSampler,
 ) -> optuna.Study:
     """The study, made or gone on with."""
     import optuna
 
     study = optuna.create_study(
-        storage=_storage(settings.storage) if settings.storage else optuna.storages.InMemoryStorage(),
+        storage=storage or optuna.storages.InMemoryStorage(),
         sampler=sampler,
         study_name=settings.name,
         directions=[optuna.study.StudyDirection[direction.upper()] for direction in directions],
@@ -267,15 +291,16 @@ def _study(
 def _storage(url: str) -> optuna.storages.RDBStorage:
     """Optuna's tables in a database, made if they are not there."""
     import optuna
-    from sqlalchemy.exc import OperationalError, ProgrammingError
+    from sqlalchemy.exc import DBAPIError
 
     waiting = {"connect_args": {"timeout": LOCKED_SECONDS}} if url.startswith("sqlite") else {}
     for left in reversed(range(TRIES)):
         try:
             return optuna.storages.RDBStorage(url, engine_kwargs=waiting)
-        except (OperationalError, ProgrammingError, optuna.exceptions.StorageInternalError) as error:
-            if not left or "already exists" not in str(error.__cause__ or error):
-                raise  # another process makes them at this very moment
+        except (DBAPIError, optuna.exceptions.StorageInternalError) as error:
+            # Another process makes them at this very moment.
+            if not left or not any(words in str(error.__cause__ or error) for words in MADE_AT_ONCE):
+                raise
     raise StoreError("Optuna's tables are being made by another program for too long; try again")
 
 

@@ -3,10 +3,10 @@
     python -m tests.benchmarks.search_grid FOLDER [--rounds 5]
 
 MobileNet V1 at five widths, trained at 32x32 for three epochs on 20,000 photos of Fashion-MNIST, and gone on with at
-48x48 for one of 10,000 with smoothed labels; the six recipes; both engines of TFLite, and onnxruntime; one and two
-threads. Accuracy is counted on 2000 test photos, once for each file and engine (threads do not decide it). Latency is
-p50 of a process of its own with its 95 % interval, in rounds over all points in random order. FOLDER keeps what is
-done, so that what was interrupted goes on.
+48x48 for two more with smoothed labels (anew from another seed where export refused the float16 file); the six recipes;
+both engines of TFLite, and onnxruntime; one and two threads. Accuracy is counted on 2000 test photos, once for each
+file and engine (threads do not decide it). Latency is p50 of a process of its own with its 95 % interval, in rounds
+over all points in random order. FOLDER keeps what is done, so that what was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ ALPHAS = (0.125, 0.25, 0.35, 0.5, 0.75)
 RESOLUTIONS = (32, 48)
 THREADS = (1, 2)
 TRAINING_IMAGES, EPOCHS, BATCH, RATE = 20_000, 3, 128, 4e-3
-FURTHER_IMAGES, FURTHER_EPOCHS, FURTHER_RATE, SMOOTHING = 10_000, 1, 1e-3, 0.1
+FURTHER_EPOCHS, SMOOTHING = 2, 0.1
 ROUNDS = 5
+SEEDS = (1, 2, 3)
 TARGET = Path(__file__).with_name("search_grid.json")
 
 
@@ -40,7 +41,7 @@ def resized(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.stack([np.asarray(image) for image in small])[..., np.newaxis]
 
 
-def trained(alpha: float, side: int, file: Path) -> Any:
+def trained(alpha: float, side: int, file: Path, seed: int) -> Any:
     """A network, trained unless ``file`` holds it."""
     from dwsep_export.quiet import load_tensorflow
 
@@ -52,12 +53,10 @@ def trained(alpha: float, side: int, file: Path) -> Any:
     from edge_dwsep.datasets import fashion_mnist
     from edge_dwsep.models import build
 
-    keras.utils.set_random_seed(1)
+    keras.utils.set_random_seed(seed)
     begun = RESOLUTIONS[0] != side
-    images, epochs, rate = TRAINING_IMAGES, EPOCHS, RATE
-    if begun:
-        images, epochs, rate = FURTHER_IMAGES, FURTHER_EPOCHS, FURTHER_RATE
-    photos = fashion_mnist.load("train").subset(np.arange(images, dtype=np.int64))
+    epochs = FURTHER_EPOCHS if begun else EPOCHS
+    photos = fashion_mnist.load("train").subset(np.arange(TRAINING_IMAGES, dtype=np.int64))
     model = build("mobilenet_v1", alpha=alpha, input_shape=(side, side, 1), classes=10)
     for layer in model.layers:
         if hasattr(layer, "momentum"):
@@ -65,7 +64,7 @@ def trained(alpha: float, side: int, file: Path) -> Any:
     if begun:
         smaller = file.parent.parent / f"mobilenet_v1_{alpha:g}_{RESOLUTIONS[0]}" / file.name
         model.set_weights(keras.models.load_model(smaller).get_weights())
-    schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * images // BATCH)
+    schedule = keras.optimizers.schedules.CosineDecay(RATE, epochs * TRAINING_IMAGES // BATCH)
     # Without smoothing, steep logits make float16 differ by more than export takes for rounding.
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=SMOOTHING if begun else 0.0)
     model.compile(keras.optimizers.AdamW(schedule), loss)
@@ -92,7 +91,7 @@ def data_at(side: int) -> Any:
 
 def export(folder: Path) -> None:
     """Every network by every recipe, each network in its own folder, its name the last thing to be there."""
-    from dwsep_export import RECIPES
+    from dwsep_export import RECIPES, BrokenPromise
     from dwsep_runtime.preprocessing import Preprocessing
     from edge_dwsep.cost import model_facts
     from edge_dwsep.export import export_source
@@ -105,13 +104,21 @@ def export(folder: Path) -> None:
             if (folder / name / "done").exists():
                 continue
             (folder / name).mkdir(parents=True, exist_ok=True)
-            model = trained(alpha, side, folder / name / "model.keras")
             preprocessing = Preprocessing(resize="pad", height=side, width=side, scale=(1 / 127.5,), offset=(-1.0,))
-            facts = model_facts(model, name, "mobilenet_v1", alpha)
             labels = data.evaluation.class_names
-            export_source(
-                ModelSource(model, facts, preprocessing, labels, trained=True), RECIPES, folder / name, data=data
-            )
+            for seed in SEEDS:
+                model = trained(alpha, side, folder / name / "model.keras", seed)
+                facts = model_facts(model, name, "mobilenet_v1", alpha)
+                source = ModelSource(model, facts, preprocessing, labels, trained=True)
+                try:
+                    export_source(source, RECIPES, folder / name, data=data)
+                except BrokenPromise as error:
+                    print(f"{name} with seed {seed}: {error}", file=sys.stderr, flush=True)
+                    (folder / name / "model.keras").unlink()
+                else:
+                    break
+            else:
+                raise SystemExit(f"{name} cannot be exported with any of the seeds {SEEDS}")
             (folder / name / "done").touch()
             print(f"exported {name}", file=sys.stderr, flush=True)
 
@@ -219,7 +226,6 @@ def collect(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=ROUNDS)

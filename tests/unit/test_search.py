@@ -336,7 +336,7 @@ def test_a_trial_without_a_point_is_ended_and_not_counted(storage):
 )
 def test_a_study_of_another_space_is_refused(storage, points, directions):
     settings = StudySettings(storage=storage, name="mine")
-    SpaceStudy(POINTS[:79], 5, directions=DIRECTIONS, settings=settings)
+    SpaceStudy(POINTS[:79], 5, directions=DIRECTIONS, settings=settings).close()
     if directions == DIRECTIONS:
         points = [{**point, "threads": point["threads"] + 1} for point in points]
     with pytest.raises(InvalidInput, match="study 'mine' in the store searches other"):
