@@ -55,13 +55,21 @@ def quiet() -> Iterator[None]:
     if os.environ.get("EDGE_DWSEP_DEBUG"):
         yield
         return
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    with contextlib.suppress(ImportError):
+        import distributed  # noqa: F401  # which sets the levels of its loggers
+    loggers = [logging.getLogger(name) for name in sorted(logging.root.manager.loggerDict) if _is_theirs(name)]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _is_theirs(logger: str) -> bool:
+    return logger.partition(".")[0] in {"distributed", "tornado"}
 
 
 def _require_scheduler(address: str, version: str) -> None:

@@ -223,6 +223,7 @@ class DaskExecutor:
         """Take the answer of a worker."""
         import distributed
 
+        future = asked.future
         try:
             answer = self._answer(asked)
         except (OSError, distributed.TimeoutError, distributed.CancelledError, distributed.KilledWorker):
@@ -234,7 +235,7 @@ class DaskExecutor:
             self._fail(asked, f"its worker {asked.worker} could not do it: {detail}", DwsepError.__name__)
             return
         finally:
-            asked.future.release()
+            future.release()
         self._take(asked, answer)
 
     def _answer(self, asked: _Asked) -> Answer:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -157,13 +157,13 @@ class Hands:
         step = task.step
         if step.device == "local":
             self._end_lanes([""])  # what is measured on this machine is to have it to itself
-        lane = self._lanes.setdefault(step.device, Lane(f"{name} {step.device or 'compile'}", folder, _started))
+        lane = self._lanes.setdefault(step.device, Lane(step.device or "compile", folder, _started))
         lane.begin(step, task.inputs)
         while lane.pipe is not None:
             if lane.pipe.poll(POLL_SECONDS):
                 outcome = lane.hear(say)
                 if outcome is not None:
-                    return outcome
+                    return replace(outcome, worker=f"{platform.node()} {name} {lane.name}")
             elif not wanted():
                 self._end_lanes([step.device])
                 raise Unwanted(f"{step.title} is not wanted any more")
