@@ -13,7 +13,8 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -27,6 +28,8 @@ from edge_dwsep.sweep.work import Worker
 
 CLOSE_SECONDS = 30.0
 """That a process has to clean up its device before it is killed."""
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class LaneProcess(Protocol):
@@ -95,7 +98,8 @@ class Lane:
         if self._process is not None and not self._process.is_alive():
             self.gone(time.monotonic())  # it died while it had nothing to do
         if self._process is None:
-            self._process, self.pipe = self._start(self._folder, self.name)
+            with _undisturbed():
+                self._process, self.pipe = self._start(self._folder, self.name)
         self.step, self._began = step, time.monotonic()
         if self.pipe is not None:
             with contextlib.suppress(OSError):  # it has died, which is told when the pipe is read
@@ -151,6 +155,29 @@ class Lane:
         return Outcome(step, None, error, "EngineCrashed", time.monotonic() - self._began, self.name)
 
 
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put interruptions off to the end of the block, and in processes that it starts until they unblock them.
+
+    A terminal interrupts these as well, while they are still importing what they need.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    resource_tracker.ensure_running()  # which unblocks them
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDINGS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for interruption in came:
+        signal.raise_signal(interruption)
+
+
 def end_lanes(lanes: Sequence[Lane]) -> None:
     """End the processes of some lanes; they clean up on their devices, all at once."""
     deadline = time.monotonic() + CLOSE_SECONDS
@@ -188,6 +215,7 @@ def live(pipe: Connection, folder: Path, name: str) -> None:
         return given
 
     with contextlib.suppress(KeyboardInterrupt), Worker(BlobFolder(folder)) as work:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
         _watch(pipe)
         if name == "local":  # what leads to other devices is shared with whoever else uses them
             mark = os.environ[VARIABLE] = uuid.uuid4().hex
@@ -221,12 +249,27 @@ def _interrupted() -> NoReturn:
 
 
 def _watch(pipe: Connection) -> None:
-    """Interrupt this process when the other end of its pipe is closed."""
+    """Interrupt this process when the other end of its pipe is closed, and its main thread where another one was.
+
+    Of two signals that come together the kernel may hand both to another thread; what the main thread waits for then
+    goes on, and Python calls no handler.
+    """
+    caught, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell)
     waiting = select.poll()
     waiting.register(pipe.fileno(), select.POLLRDHUP)
+    waiting.register(caught, select.POLLIN)
+    main = threading.main_thread().ident or 0
 
     def interrupt() -> None:
-        waiting.poll()
-        os.kill(os.getpid(), signal.SIGTERM)
+        while not any(
+            one == pipe.fileno() or {signal.SIGTERM, signal.SIGHUP} & set(os.read(caught, 64))
+            for one, _ in waiting.poll()
+        ):
+            pass
+        while True:
+            signal.pthread_kill(main, signal.SIGTERM)
+            time.sleep(1)
 
     threading.Thread(target=interrupt, name="watch", daemon=True).start()
