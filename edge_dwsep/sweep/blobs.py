@@ -87,11 +87,15 @@ class BlobFolder:
 
         Raises:
             LostContent: it is not there, or damaged.
+            OSError: the target cannot be written; it names the target.
         """
         if not self.has(sha256):
             raise LostContent(sha256)
         part = target.with_name(f".{target.name}.part")
-        shutil.copyfile(self.path(sha256), part)
+        try:
+            shutil.copyfile(self.path(sha256), part)
+        except OSError as error:  # which names the content, whatever was refused
+            raise OSError(error.errno, error.strerror, str(target)) from error
         part.replace(target)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["CLOSE_SECONDS", "Lane", "LaneProcess", "end_lanes", "live", "spawned"]
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import platform
@@ -19,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn, Protocol
 
+from dwsep_export.errors import OutputNotWritable
 from dwsep_runtime.errors import DwsepError
 from edge_dwsep.side_by_side import interrupted_once
 from edge_dwsep.sweep.blobs import BlobFolder
@@ -237,8 +239,12 @@ def _done(
     except DwsepError as failure:
         error, kind = str(failure), type(failure).__name__
     except Exception as failure:  # noqa: BLE001  # the other steps are done all the same
-        detail = " ".join(f"{type(failure).__name__}: {failure}".split())[:300]
-        error, kind = f"internal error: {detail}; run it alone with --debug", DwsepError.__name__
+        if isinstance(failure, OSError) and failure.errno in {errno.ENOSPC, errno.EDQUOT}:
+            where = f"{failure.filename} cannot be written" if failure.filename else "a file cannot be written"
+            error, kind = f"{where}: {failure.strerror}; free space there or set TMPDIR", OutputNotWritable.__name__
+        else:
+            detail = " ".join(f"{type(failure).__name__}: {failure}".split())[:300]
+            error, kind = f"internal error: {detail}; run it alone with --debug", DwsepError.__name__
     return Outcome(step, output, error, kind, time.monotonic() - began, worker)
 
 
