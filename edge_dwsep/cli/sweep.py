@@ -55,10 +55,12 @@ def sweep(
     PLAN_OR_MODEL is a plan (FILE.toml), or architectures, checkpoints or .keras files; each option is a key of a plan.
     What was done before, by whatever sweep, is not done again.
     """
-    from edge_dwsep.sweep.carry_out import expansion_of, sweep_folder
+    from edge_dwsep.sweep.carry_out import expansion_of, require_store, sweep_folder
     from edge_dwsep.sweep.show import show_plan
 
     plan = _plan(parameters, output, resume=resume)
+    if resume:
+        require_store(output, store)
     expansion = expansion_of(plan)
     if dry_run:
         from edge_dwsep.sweep.estimate import estimate

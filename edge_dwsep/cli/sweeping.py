@@ -50,7 +50,7 @@ def carry_out(
     blobs = default_blobs()
     with open_store(store_url) as store, Progress("sweep", 1) as progress:
         progress.step("look for what is done already")
-        sweep = taken_up(folder, plan, again=again)
+        sweep = taken_up(folder, plan, store.url, again=again)
         executor = _executor(scheduler, blobs, progress)
         telling = _Telling(store, progress, plan)
         means = Means(store, blobs, executor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Sweep", "expansion_of", "plan_in", "sweep_folder", "taken_up"]
+__all__ = ["Sweep", "expansion_of", "plan_in", "require_store", "sweep_folder", "taken_up"]
 
 import contextlib
 import json
@@ -17,6 +17,7 @@ from dwsep_export.errors import OutputNotWritable
 from dwsep_export.output import staging_folder, write_text
 from edge_dwsep.results import new_results
 from edge_dwsep.store import SweepRecord
+from edge_dwsep.store.location import shown, store_url
 from edge_dwsep.sweep.errors import InvalidSweep, SweepBusy
 from edge_dwsep.sweep.expand import Expansion, expand
 from edge_dwsep.sweep.plan import SweepPlan
@@ -38,6 +39,7 @@ class Sweep:
         plan: of the sweep.
         again: empty, or the word by which it measures anew.
         folder: that it writes to.
+        store: URL of the store, without password.
         seal: of the answers that it left in the folder when it was carried out to its end before; empty if it was not.
     """
 
@@ -45,6 +47,7 @@ class Sweep:
     plan: SweepPlan
     again: str
     folder: Path
+    store: str
     seal: str = ""
 
     def keep(self, seal: str = "") -> None:
@@ -61,6 +64,7 @@ class Sweep:
             "id": self.id,
             "plan": self.plan.to_json(),
             "again": self.again,
+            "store": self.store,
             "answers": seal,
         }
         write_text(self.folder / STATE, json.dumps(told, indent=1) + "\n")
@@ -157,12 +161,32 @@ def plan_in(folder: Path) -> SweepPlan | None:
     return None if kept is None else _plan(kept, folder)
 
 
-def taken_up(folder: Path, plan: SweepPlan, *, again: bool) -> Sweep:
+def require_store(folder: Path, given: str | None) -> None:
+    """Make sure that the sweep in a folder is gone on with in the store that has what it did.
+
+    Args:
+        folder: of a sweep.
+        given: the store that a user names; None for the usual one.
+
+    Raises:
+        InvalidSweep: it is another, or what the folder holds cannot be read.
+    """
+    kept = (_kept(folder) or {}).get("store")
+    there = shown(store_url(given))
+    if kept is not None and kept != there:
+        raise InvalidSweep(
+            f"what the sweep in {folder} did is in the store {kept}, not in {there}; give --store, "
+            "or leave out --resume to begin it anew"
+        )
+
+
+def taken_up(folder: Path, plan: SweepPlan, store: str, *, again: bool) -> Sweep:
     """The sweep of a plan in a folder: the one that is there, if it has the same plan, or else a new one.
 
     Args:
         folder: to sweep in.
         plan: of the sweep.
+        store: URL of the store, without password.
         again: whether to measure anew what is in the store; a sweep that was to and was not finished goes on.
 
     Raises:
@@ -173,8 +197,8 @@ def taken_up(folder: Path, plan: SweepPlan, *, again: bool) -> Sweep:
         seal, word = str(kept.get("answers", "")), str(kept.get("again", ""))
         if again and (seal or not word):
             word = uuid.uuid4().hex
-        return Sweep(str(kept["id"]), plan, word, folder, seal)
-    return Sweep(uuid.uuid4().hex, plan, uuid.uuid4().hex if again else "", folder)
+        return Sweep(str(kept["id"]), plan, word, folder, store, seal)
+    return Sweep(uuid.uuid4().hex, plan, uuid.uuid4().hex if again else "", folder, store)
 
 
 def _kept(folder: Path) -> Mapping[str, Any] | None:
