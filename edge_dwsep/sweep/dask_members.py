@@ -61,7 +61,11 @@ class Members:
 
     def look(self) -> None:
         """See which workers there are, and ask those that are new what is installed there."""
-        there: Mapping[str, Any] = self.client.scheduler_info()["workers"]
+        try:  # Client.scheduler_info() gives at times what a timer of the client has asked for, without workers
+            told = self.client.sync(self.client.scheduler.identity, n_workers=-1)  # type: ignore[union-attr]
+        except OSError:  # the scheduler is gone, as its client will find
+            return
+        there: Mapping[str, Any] = told["workers"]
         new = [address for address in there if address not in self.by_address]
         known = {address: member for address, member in self.by_address.items() if address in there}
         answers = self._run(installed, new) if new else {}
