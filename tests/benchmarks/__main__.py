@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("peers", "overhead", "accuracy_loop", "verdicts", "gate", "speed", "targets", "lab", "store")
+BENCHMARKS = ("peers", "overhead", "accuracy_loop", "verdicts", "gate", "speed", "targets", "lab", "store", "sweep")
 
 if __name__ == "__main__":
     codes = []

@@ -217,7 +217,8 @@ def main(min_seconds: float) -> bool:
             f"   the limit is {MOST_OF_PEER}"
         )
         print(
-            f"  processor time     {ours_worked:6.1f} s    the script {theirs_worked:6.1f} s    on {os.cpu_count()} cores"
+            f"processor time       {ours_worked:6.1f} s    the script {theirs_worked:6.1f} s    "
+            f"{os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}"
         )
         again, _ = sweep.run()
         good &= again < AGAIN_SECONDS
