@@ -106,7 +106,7 @@ class Store:
                     found[row.key] = StepOutput(facts=row.facts, files=row.files)
         return found
 
-    def save_output(self, step: Step, output: StepOutput, *, seconds: float, worker: str) -> None:
+    def save_output(self, step: Step, output: StepOutput, *, seconds: float, worker: str) -> bool:
         """Keep what a step put out; of a step that is there already, the first stays.
 
         Args:
@@ -114,6 +114,9 @@ class Store:
             output: of it.
             seconds: that it took.
             worker: who did it.
+
+        Returns:
+            Whether it was kept; if not, another program was faster.
         """
         values = {
             "key": step.key,
@@ -130,7 +133,8 @@ class Store:
         added = self._insert(steps).values(values)
         changed = {name: added.excluded[name] for name in values if name != "key"}
         added = added.on_conflict_do_update(index_elements=["key"], set_=changed, where=steps.c.lost)
-        self._write(lambda connection: connection.execute(added))
+        kept = added.returning(steps.c.key)
+        return writing(self._engine, self.place, lambda connection: connection.execute(kept).first() is not None)
 
     def seconds_by_kind(self) -> dict[tuple[str, str], float]:
         """The median time of recent steps in seconds, by kind and device."""

@@ -39,8 +39,8 @@ class StepStore(Protocol):
         """Outputs of those of the steps that are finished."""
         ...
 
-    def save_output(self, step: Step, output: StepOutput, *, seconds: float, worker: str) -> None:
-        """Keep an output."""
+    def save_output(self, step: Step, output: StepOutput, *, seconds: float, worker: str) -> bool:
+        """Keep an output; whether it was kept, and not one that was there already."""
         ...
 
     def forget(self, keys: Iterable[str]) -> None:
@@ -401,8 +401,10 @@ class Coordinator:
             self._devices[step.device].reached = True
         if step.kind in NOT_KEPT:
             return
+        kept = self._store.save_output(step, output, seconds=outcome.seconds, worker=outcome.worker)
+        if step.device and not kept:  # another sweep measured it meanwhile, and its samples stay
+            output = self._store.outputs([step.key]).get(step.key, output)
         self.outputs[step.key] = output
-        self._store.save_output(step, output, seconds=outcome.seconds, worker=outcome.worker)
         if step.device:
             for task in self._of_step.get(step.key, ()):
                 self._close(task)

@@ -57,8 +57,8 @@ def test_a_sweep_comes_back_as_it_was_kept(store_at: str) -> None:
 def test_steps_are_kept_once_and_found_by_key(store_at: str) -> None:
     step, other = launch_step("a"), launch_step("b")
     with open_store(store_at) as store:
-        store.save_output(step, StepOutput({"n": 1}, {"model.keras": "ab"}), seconds=2.0, worker="w")
-        store.save_output(step, StepOutput({"n": 2}), seconds=4.0, worker="w")
+        assert store.save_output(step, StepOutput({"n": 1}, {"model.keras": "ab"}), seconds=2.0, worker="w")
+        assert not store.save_output(step, StepOutput({"n": 2}), seconds=4.0, worker="w")
         assert store.outputs([step.key, other.key]) == {step.key: StepOutput({"n": 1}, {"model.keras": "ab"})}
         assert store.outputs([]) == {}
         assert len(store.outputs(f"{step.key if number == 700 else number}" for number in range(1500))) == 1
@@ -70,7 +70,7 @@ def test_a_forgotten_step_is_done_again(store_at: str) -> None:
         store.save_output(step, StepOutput({"n": 1}), seconds=2.0, worker="w")
         store.forget([step.key, "unknown"])
         assert store.outputs([step.key]) == {}
-        store.save_output(step, StepOutput({"n": 2}), seconds=2.0, worker="w")
+        assert store.save_output(step, StepOutput({"n": 2}), seconds=2.0, worker="w")
         assert store.outputs([step.key])[step.key].facts == {"n": 2}
         store.forget([])
 
