@@ -60,6 +60,7 @@ ONES: dict[str, tuple[Any, str]] = {
     "measure.min_samples": (int, "Inferences at least. [default: the mode's]"),
     "measure.min_seconds": (float, "Seconds at least. [default: the mode's]"),
     "measure.processes": (int, "Fresh processes to divide them among. [default: the mode's]"),
+    "measure.precision": (float, "End a process early once its p50 is known within this share, such as 0.02."),
     "measure.max_warmup_seconds": (float, "Warm-up ends when times are steady, or after this long. [default: 3]"),
     "measure.cost": (str, "instructions: count them, too, on an emulated board."),
     "measure.timeout": (float, "Seconds a run may take more. [default: 300]"),

@@ -28,6 +28,7 @@ class MeasurePlan:
         min_seconds: seconds of them at least; None for the mode's.
         processes: fresh processes that these are divided among; None for the mode's.
         max_warmup_seconds: the warm-up ends when times are steady, or after this long.
+        precision: end early once the interval of p50 in a process is within this share of it; None to use all the time.
         accuracy: whether to classify the data; None for wherever there is data.
         profile_ops: whether to time each operator, too.
         cost: "instructions" to count them as well on devices that can; empty for none.
@@ -44,6 +45,7 @@ class MeasurePlan:
     min_seconds: float | None = None
     processes: int | None = None
     max_warmup_seconds: float = 3.0
+    precision: float | None = None
     accuracy: bool | None = None
     profile_ops: bool = False
     cost: str = ""
@@ -65,6 +67,7 @@ class MeasurePlan:
             min_seconds=preset.min_seconds if self.min_seconds is None else self.min_seconds,
             processes=preset.processes if self.processes is None else self.processes,
             max_warmup_seconds=self.max_warmup_seconds,
+            precision=self.precision,
             threads=threads,
             options=dict(self.engine_options),
             conditions=Conditions(

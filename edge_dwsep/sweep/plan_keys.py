@@ -331,6 +331,7 @@ _READERS: dict[str, tuple[str, Reader, bool, Callable[[Any], None] | None]] = {
     "measure.min_seconds": ("min_seconds", _number(0, DAY), False, None),
     "measure.processes": ("processes", _whole(1, 1000), False, None),
     "measure.max_warmup_seconds": ("max_warmup_seconds", _number(0, DAY), False, None),
+    "measure.precision": ("precision", _number(1e-4, 1), False, None),
     "measure.accuracy": ("accuracy", _truth, False, None),
     "measure.profile_ops": ("profile_ops", _truth, False, None),
     "measure.cost": ("cost", _name(lambda: ("instructions",)), False, None),

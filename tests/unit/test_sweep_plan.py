@@ -46,6 +46,7 @@ min_samples = 10
 min_seconds = 0.5
 processes = 2
 max_warmup_seconds = 1
+precision = 0.02
 accuracy = false
 profile_ops = true
 cost = "instructions"
@@ -96,6 +97,7 @@ PLANNED = SweepPlan(
         min_seconds=0.5,
         processes=2,
         max_warmup_seconds=1.0,
+        precision=0.02,
         accuracy=False,
         profile_ops=True,
         cost="instructions",
@@ -162,6 +164,7 @@ def test_options_say_everything_that_a_file_says():
     words += ["--device", "local,lab-pi4", "--data", "fashion-mnist", "--seed", "7", "--scale", "0.5", "--pad"]
     words += ["--offset", "-1,0,1", "--label-offset", "1", "--mode", "rapid", "--min-samples", "10"]
     words += ["--min-seconds", "0.5", "--processes", "2", "--max-warmup-seconds", "1", "--no-accuracy", "--profile-ops"]
+    words += ["--precision", "0.02"]
     words += ["--cost", "instructions", "--timeout", "60", "--engine-option", "xnnpack=off", "--pin", "0,1"]
     words += ["--governor", "performance", "--cool-down", "50", "--priority", "--pareto", "top1,p90,instructions"]
     words += ["--max-drop", "1 pp", "--max-p50", "800us", "--max-p90", "20ms", "--max-size", "1.5MB"]
