@@ -44,7 +44,7 @@ CALM = {
 """Set while MLflow is at work, unless the user has set them: no telemetry, nothing on standard output, which is the
 command's, and no minutes of retries against a server that is not there."""
 
-SECRET = re.compile(r"(://)[^/@]*@")
+SECRET = re.compile(r"(://)\S*@")
 
 
 class TrackingError(DwsepError):

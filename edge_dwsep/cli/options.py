@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from dwsep_runtime.preprocessing import Preprocessing
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+OF_USER = re.compile(r"(://[^:/?#\s]*:)\S*@")
+OF_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&\s]*", re.IGNORECASE)
+"""Passwords in URLs of databases and servers."""
 
 
 class Seconds(click.FloatRange):
@@ -117,10 +122,11 @@ def preprocessing_options(function: Function) -> Function:
 
 
 def given_command() -> str:
-    """The command line as it was given, to be given again."""
+    """The command line as it was given, to be given again, but without passwords: results and reports keep it."""
     import shlex
 
-    return shlex.join(["edge-dwsep", *sys.argv[1:]])
+    words = (OF_QUERY.sub(r"\1***", OF_USER.sub(r"\1***@", word)) for word in sys.argv[1:])
+    return shlex.join(["edge-dwsep", *words])
 
 
 def preprocessing_from(scale: str | None, offset: str | None, *, pad: bool) -> Preprocessing | None:
