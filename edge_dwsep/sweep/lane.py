@@ -274,8 +274,10 @@ def _watch(pipe: Connection) -> None:
             for one, _ in waiting.poll()
         ):
             pass
-        while True:
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while time.monotonic() < deadline:
             signal.pthread_kill(main, signal.SIGTERM)
             time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)  # there may be nobody left who would
 
     threading.Thread(target=interrupt, name="watch", daemon=True).start()
