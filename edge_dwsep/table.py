@@ -23,6 +23,7 @@ from rich.text import Text
 from dwsep_runtime.cold_start import STAGES
 from edge_dwsep.notes import condensed_notes
 from edge_dwsep.operator_table import print_operators
+from edge_dwsep.words import in_a_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +69,7 @@ def print_runs(screen: Console, runs: Sequence[Mapping[str, Any]], devices: Sequ
     several_threads = len({run["threads"] for run in runs}) > 1
     columns: list[Column] = [
         ("device", "left", True, lambda run: named.get(run.get("device"), "")),
-        ("model", "left", True, lambda run: str(run.get("model", "")) if several_models else ""),
+        ("model", "left", True, lambda run: in_a_line(str(run.get("model", ""))) if several_models else ""),
         ("variant", "left", True, lambda run: str(run["variant"])),
         ("engine", "left", True, lambda run: str(run["engine"])),
         ("threads", "right", True, lambda run: str(run["threads"]) if several_threads else ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["in_a_line", "in_markdown"]
+__all__ = ["escaped", "in_a_line", "in_markdown"]
 
 import re
 from pathlib import PurePath
@@ -19,6 +19,15 @@ def in_a_line(text: str | PurePath) -> str:
     """
     plain = str(text)
     return plain if plain.isprintable() else ascii(plain)
+
+
+def escaped(text: str) -> str:
+    r"""A message of one line, with an escape for each character that a terminal does not print.
+
+    >>> escaped("a" + chr(10) + "b" + chr(27) + "[31m")
+    'a\\nb\\x1b[31m'
+    """
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def in_markdown(text: str) -> str:

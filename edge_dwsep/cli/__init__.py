@@ -20,6 +20,7 @@ from dwsep_runtime.errors import DwsepError
 from edge_dwsep import __version__
 from edge_dwsep.cli.exit_codes import FAILED, INTERNAL, INTERRUPTED, exit_code
 from edge_dwsep.cli.lazy import LazyGroup
+from edge_dwsep.words import escaped
 
 DEBUG = "--debug"
 DEBUG_VARIABLE = "EDGE_DWSEP_DEBUG"
@@ -91,9 +92,9 @@ def _report(error: Exception) -> int:
     if isinstance(error, click.Abort):
         said, code = "interrupted; nothing half-written was left behind", INTERRUPTED
     elif isinstance(error, DwsepError):
-        said, code = str(error), exit_code(type(error))
+        said, code = escaped(str(error)), exit_code(type(error))
     else:
         detail = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        said, code = f"internal error: {detail}; run again with --debug for the traceback", INTERNAL
+        said, code = f"internal error: {escaped(detail)}; run again with --debug for the traceback", INTERNAL
     click.echo(f"edge-dwsep: {said}", err=True)
     return code

@@ -12,6 +12,7 @@ import click
 
 from edge_dwsep.cli.options import given_command, json_option
 from edge_dwsep.cli.sweep_options import plan_from_options, sweep_options
+from edge_dwsep.words import in_a_line
 
 if TYPE_CHECKING:
     from edge_dwsep.sweep.plan import SweepPlan
@@ -94,16 +95,16 @@ def _plan(parameters: Mapping[str, Any], output: Path, *, resume: bool) -> Sweep
         if there != plan:
             mend = "leave out the plan and its options, or leave out --resume to begin this one"
             found = "another plan" if there else "no sweep"
-            raise click.UsageError(f"--resume: there is {found} in {output}; {mend}")
+            raise click.UsageError(f"--resume: there is {found} in {in_a_line(output)}; {mend}")
         return plan
     if not resume:
         raise click.UsageError("give a plan (FILE.toml) or a model; `edge-dwsep models list` tells those there are")
     given = [name for name, value in parameters.items() if value not in (None, ())]
     if given:
-        raise click.UsageError(f"--resume takes the plan in {output} as it is; leave out its options")
+        raise click.UsageError(f"--resume takes the plan in {in_a_line(output)} as it is; leave out its options")
     there = plan_in(output)
     if there is None:
-        raise click.UsageError(f"--resume: there is no sweep in {output}; give its folder by --output")
+        raise click.UsageError(f"--resume: there is no sweep in {in_a_line(output)}; give its folder by --output")
     return there
 
 

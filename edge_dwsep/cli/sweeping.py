@@ -23,6 +23,7 @@ from edge_dwsep.sweep.plan import SweepPlan
 from edge_dwsep.sweep.session import Means, Session, Told
 from edge_dwsep.sweep.show import print_plan
 from edge_dwsep.sweep.steps import Executor, Outcome, Step
+from edge_dwsep.words import escaped, in_a_line
 
 if TYPE_CHECKING:
     from edge_dwsep.choice import Choice
@@ -138,7 +139,7 @@ class _Telling:
 
     def _failed(self, record: Mapping[str, Any]) -> None:
         self.failures.append(record)
-        self._progress.step(f"{record['model']} {record['variant']} on {record['engine']}, {record['device']} failed")
+        self._progress.step(f"{_called(record)} failed")
 
     def _left(self) -> list[Step]:
         from edge_dwsep.sweep.estimate import expected_steps
@@ -148,6 +149,11 @@ class _Telling:
             return []
         unmade = self.session.runs_of(coordinator.unmade())
         return [*coordinator.left(), *expected_steps(unmade, self._plan, compiling=False)]
+
+
+def _called(record: Mapping[str, Any]) -> str:
+    """What a run is called in a line."""
+    return f"{in_a_line(record['model'])} {record['variant']} on {record['engine']}, {record['device']}"
 
 
 def _show(results: Mapping[str, Any], choice: Choice, folder: Path, telling: _Telling, *, as_json: bool) -> None:
@@ -164,11 +170,10 @@ def _show(results: Mapping[str, Any], choice: Choice, folder: Path, telling: _Te
                 click.echo(f"{device.device}: {device.recommendation}")
             for note in device.notes:
                 click.echo(f"{device.device}: {note}")
-        click.echo(f"report: {folder / 'report.html'}   artifacts: {folder / 'artifacts'}")
+        click.echo(f"report: {in_a_line(folder / 'report.html')}   artifacts: {in_a_line(folder / 'artifacts')}")
     told = set()
     for record in telling.failures:
         reason = record["device"], record["error"]
         if reason not in told:
             told.add(reason)
-            said = f"{record['model']} {record['variant']} on {record['engine']}, {record['device']}"
-            click.echo(f"edge-dwsep: {said} failed: {record['error']}", err=True)
+            click.echo(f"edge-dwsep: {_called(record)} failed: {escaped(record['error'])}", err=True)

@@ -75,7 +75,9 @@ def keras_model(network: StepOutput, blobs: BlobFolder) -> keras.Model:
     sha256 = network.files[KERAS_FILE]
     if sha256 not in _held:
         from dwsep_export import load_keras_model
+        from dwsep_export.quiet import load_tensorflow
 
+        load_tensorflow()
         _forget()
         with tempfile.TemporaryDirectory(prefix="edge-dwsep-network-") as folder:
             file = Path(folder) / KERAS_FILE

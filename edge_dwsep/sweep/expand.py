@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Excluded", "Expansion", "Network", "PlannedRun", "Variant", "expand"]
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -15,6 +16,7 @@ from dwsep_runtime.errors import InvalidInput
 from dwsep_runtime.preprocessing import Preprocessing
 from edge_dwsep.checkpoints import checkpoint, checkpoint_names
 from edge_dwsep.datasets.names import DataShape
+from edge_dwsep.measure import require_known_options
 from edge_dwsep.models.registry import ARCHITECTURES, architecture
 from edge_dwsep.sweep.plan import SweepPlan
 from edge_dwsep.sweep.targets import Target
@@ -23,6 +25,9 @@ from edge_dwsep.words import in_a_line
 USUAL_SIDE, USUAL_CHANNELS, USUAL_CLASSES = 224, 3, 1000
 TRAINED_SIDE = 32
 """Resolution at which networks are trained on Fashion-MNIST."""
+
+MOST_NAME = 180
+"""Bytes of a network's name; those of a file are 255, and it has its recipe, format and manifest in it, too."""
 
 DENSE_HEADS = frozenset({"mobilenet_v2"})
 """Architectures that end in a dense layer, which tflite-runtime 2.14 does not load with weights of w8-dynamic: they
@@ -126,8 +131,8 @@ def expand(plan: SweepPlan, *, devices: Mapping[str, Target], data: DataShape | 
         data: what the images of its data set are like; None if it has none.
 
     Raises:
-        InvalidInput: nothing is left, or a setting fits none of the models.
-        UnknownName: no model has a name.
+        InvalidInput: nothing is left, a setting fits none of the models, or an engine refuses the value of an option.
+        UnknownName: no model has a name, or none of the engines an option.
     """
     excluded: list[Excluded] = []
     networks = _named_apart(list(_networks(plan, data or DataShape(), excluded)))
@@ -137,6 +142,7 @@ def expand(plan: SweepPlan, *, devices: Mapping[str, Target], data: DataShape | 
     runs = list(_runs(plan, [Variant(*pair) for pair in product(networks, recipes)], engines, places, excluded))
     if not runs:
         raise InvalidInput(f"nothing of the plan can be measured: {_reasons(excluded)}")
+    require_known_options(plan.measure.engine_options, {run.engine for run in runs})
     variants = tuple(dict.fromkeys(run.variant for run in runs))
     return Expansion(tuple(dict.fromkeys(one.network for one in variants)), variants, tuple(runs), tuple(excluded))
 
@@ -170,7 +176,7 @@ def _networks(plan: SweepPlan, data: DataShape, excluded: list[Excluded]) -> Ite
                 preprocessing=plan.preprocessing,
             )
         else:
-            yield Network(Path(model).stem, model, "file", preprocessing=plan.preprocessing)
+            yield Network(_shortened(Path(model).stem), model, "file", preprocessing=plan.preprocessing)
 
 
 def _of_architecture(model: str, plan: SweepPlan, data: DataShape, excluded: list[Excluded]) -> Iterator[Network]:
@@ -229,13 +235,18 @@ def _named_apart(networks: list[Network]) -> list[Network]:
     for network in networks:
         name = network.name
         if names.count(name) > 1 and network.kind == "file":
-            name = f"{Path(network.model).absolute().parent.name}_{name}"
+            name = _shortened(f"{Path(network.model).absolute().parent.name}_{name}")
         taken = {one.name for one in apart}
         number = 2
         while name in taken:
             name, number = f"{network.name}_{number}", number + 1
         apart.append(replace(network, name=name))
     return apart
+
+
+def _shortened(name: str) -> str:
+    """The beginning of a name that leaves room for the rest of a file's; bytes that are no text are replaced."""
+    return os.fsencode(name)[:MOST_NAME].decode(errors="replace")
 
 
 def _recipes(plan: SweepPlan, excluded: list[Excluded]) -> list[Recipe]:

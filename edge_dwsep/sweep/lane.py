@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from dwsep_export.errors import OutputNotWritable
+from dwsep_export.quiet import interrupts_deferred
 from dwsep_runtime.errors import DwsepError
 from edge_dwsep.side_by_side import interrupted_once
 from edge_dwsep.sweep.blobs import BlobFolder
@@ -166,18 +167,13 @@ def _undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
     resource_tracker.ensure_running()  # which unblocks them
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDINGS}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    for interruption in came:
-        signal.raise_signal(interruption)
+    with interrupts_deferred():
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def end_lanes(lanes: Sequence[Lane]) -> None:

@@ -29,6 +29,8 @@ from edge_dwsep.measure import LatencySettings
 from edge_dwsep.sweep.blobs import BlobFolder
 from edge_dwsep.sweep.errors import LostContent
 from edge_dwsep.sweep.steps import Step, StepKind, StepOutput
+from edge_dwsep.sweep.versions import RECORD_VERSION
+from edge_dwsep.words import in_a_line
 
 MANIFEST = "manifest.json"
 
@@ -68,12 +70,14 @@ class Made:
         convert: key of the step that made the file.
         verify: key of the step that made the manifest.
         sha256: of the file.
+        manifest_sha256: of the manifest.
         manifest: JSON values.
     """
 
     convert: str
     verify: str
     sha256: str
+    manifest_sha256: str
     manifest: Mapping[str, Any]
 
     @property
@@ -142,7 +146,7 @@ def made_from(verify: Step, convert: Step, outputs: Mapping[str, StepOutput], bl
         return None
     if manifest["file"]["sha256"] not in converted.files.values():
         return None
-    return Made(convert.key, verify.key, manifest["file"]["sha256"], manifest)
+    return Made(convert.key, verify.key, manifest["file"]["sha256"], verified.files[MANIFEST], manifest)
 
 
 @cache
@@ -194,7 +198,7 @@ def steps_of_run(
     engine, threads = run.engine, run.threads
     device = str(identity["name"])
     settings = replace(what.latency, threads=threads)
-    title = f"{run.model} {run.variant} on {engine}"
+    title = f"{in_a_line(run.model)} {run.variant} on {engine}"
     needs = {"convert": made.convert, "verify": made.verify}
     common = {
         "device": dict(identity),
@@ -236,11 +240,14 @@ def steps_of_run(
         accuracy = step(StepKind.ACCURACY, f"classify with {title}", counted_on, more)
         others.append(replace(accuracy, asides={**asides, "timeout": what.accuracy_timeout}))
     push = None
-    if device != "local":
+    # What counts is a machine of its own, which gets its file with the run.
+    if device != "local" and not all(one.asides.get("cost") for one in (*launches, *others)):
         spec = {"device": dict(identity), "artifact_sha256": made.sha256}
-        said = f"bring {made.file_name} to {device}"
+        said = f"bring {in_a_line(made.file_name)} to {device}"
         push = Step(StepKind.PUSH, spec, needs, said, device, asides, by_content=True)
-    decisive = [run.model, run.variant, *(one.key for one in (*launches, *others))]
+    # A record tells of the manifest, too: another preprocessing needs no other times.
+    decisive = [RECORD_VERSION, run.model, run.variant, made.manifest_sha256]
+    decisive += [one.key for one in (*launches, *others)]
     key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
     return RunSteps(key, push, tuple(launches), tuple(others))
 

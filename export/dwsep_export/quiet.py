@@ -56,21 +56,21 @@ def interrupts_deferred() -> Iterator[None]:
     Native modules that are being imported, and TensorFlow's tracing, die by SIGSEGV of one or swallow it.
 
     Raises:
-        KeyboardInterrupt: at the end, if one came.
+        KeyboardInterrupt: at the end, if one came and is not passed over.
     """
     came: list[int] = []
     kept = {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is signal.default_int_handler:
+            if callable(signal.getsignal(number)):
                 kept[number] = signal.signal(number, lambda received, frame: came.append(received))
     try:
         yield
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
-    if came:
-        raise KeyboardInterrupt
+    for interruption in came:
+        signal.raise_signal(interruption)
 
 
 def _flush() -> None:
