@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["EXPERIMENT", "Logged", "TrackingError", "log_results", "metrics_of", "params_of"]
+__all__ = ["EXPERIMENT", "Logged", "TrackingError", "log_results", "metrics_of", "params_of", "require_uri"]
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import math
 import os
@@ -68,6 +69,26 @@ class Logged:
     kept: int
 
 
+def require_uri(tracking_uri: str) -> None:
+    """Make sure that MLflow is here and logs to such a URI; nothing is reached.
+
+    Raises:
+        InvalidInput: the URI is of no kind that MLflow logs to.
+        DwsepError: MLflow is not installed.
+    """
+    if not tracking_uri.startswith(SCHEMES):
+        raise InvalidInput(
+            f"MLflow cannot log to {_shown(tracking_uri)!r}; give http://HOST:PORT of a server, or sqlite:///FILE"
+        )
+    if importlib.util.find_spec("mlflow") is None:
+        raise DwsepError("logging to MLflow needs its package: pip install 'edge-dwsep[mlflow]'")
+
+
+def _shown(tracking_uri: str) -> str:
+    """A URI without its password."""
+    return SECRET.sub(r"\1***@", tracking_uri)
+
+
 def log_results(results: Mapping[str, Any], folder: Path, tracking_uri: str, experiment: str = EXPERIMENT) -> Logged:
     """Log results to MLflow; what is there already, by the ids of sweep and run, is not logged again.
 
@@ -83,9 +104,8 @@ def log_results(results: Mapping[str, Any], folder: Path, tracking_uri: str, exp
         TrackingError: the server does not answer, or refuses.
         DwsepError: MLflow is not installed.
     """
-    shown = SECRET.sub(r"\1***@", tracking_uri)
-    if not tracking_uri.startswith(SCHEMES):
-        raise InvalidInput(f"MLflow cannot log to {shown!r}; give http://HOST:PORT of a server, or sqlite:///FILE")
+    require_uri(tracking_uri)
+    shown = _shown(tracking_uri)
     with _calm():
         try:
             from mlflow import MlflowClient

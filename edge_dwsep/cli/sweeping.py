@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["carry_out"]
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,10 @@ def carry_out(
         DwsepError: data, a model, the store or the folder cannot be used.
     """
     choice_of({"runs": [], "models": []}, plan)  # what cannot be read is told before hours of measuring
+    if mlflow:
+        from edge_dwsep.tracking import require_uri
+
+        require_uri(mlflow)
     blobs = default_blobs()
     with open_store(store_url) as store, Progress("sweep", 1) as progress:
         progress.step("look for what is done already")
@@ -55,23 +60,46 @@ def carry_out(
         executor = _executor(scheduler, blobs, progress)
         telling = _Telling(store, progress, plan)
         means = Means(store, blobs, executor)
-        with sweep.session(means, command, expansion, telling.told, wait=wait) as session:
-            telling.session = session
-            sweep.keep()
-            _measure(session, plan, expansion, store, telling)
+        try:
+            with sweep.session(means, command, expansion, telling.told, wait=wait) as session:
+                telling.session = session
+                sweep.keep()
+                _measure(session, plan, expansion, store, telling)
+        except KeyboardInterrupt:
+            progress.step(f"go on with: edge-dwsep sweep --resume --output {shlex.quote(in_a_line(folder))}")
+            raise
         results = store.results(sweep.id)
         choice = choice_of(results, plan)
         if session.measured or not sweep.seal or answers_seal(results, folder) != sweep.seal:
             progress.step("write the report")
             write_answers(results, choice, folder, lambda: store.results(sweep.id, samples=True))
         sweep.keep(answers_seal(results, folder))
-        if mlflow:
-            from edge_dwsep.tracking import log_results
-
-            progress.step("log to MLflow")
-            log_results(store.results(sweep.id), folder, mlflow)
     _show(results, choice, folder, telling, as_json=as_json)
+    if not as_json:
+        _say_what_was_not_done(results, plan, expansion, session.measured)
+    if mlflow:
+        from edge_dwsep.tracking import log_results
+
+        logged = log_results(results, folder, mlflow)
+        click.echo(f"logged to MLflow: experiment {logged.experiment_id}, run {logged.run_id}", err=True)
     return exit_code_of_runs(results["runs"])
+
+
+def _say_what_was_not_done(results: Mapping[str, Any], plan: SweepPlan, expansion: Expansion, measured: int) -> None:
+    """Say which runs were measured before, which not at all, and which models have random weights."""
+    there, possible = len(results["runs"]), len(expansion.runs)
+    if there > measured:
+        before = f"all {there}" if not measured else f"{there - measured} of {there}"
+        click.echo(f"{before} runs had been measured before; --again measures anew", err=True)
+    if there < possible:
+        click.echo(f"{there} of {possible} combinations were tried; others may be better", err=True)
+    untrained = [in_a_line(model["name"]) for model in results["models"] if not model["trained"]]
+    if untrained and plan.measures_accuracy:
+        click.echo(
+            f"edge-dwsep: {', '.join(untrained)}: random weights, so accuracy was not measured; "
+            "give a checkpoint, a .keras file, or --epochs",
+            err=True,
+        )
 
 
 def _measure(session: Session, plan: SweepPlan, expansion: Expansion, store: Store, telling: _Telling) -> None:
@@ -165,9 +193,10 @@ def _show(results: Mapping[str, Any], choice: Choice, folder: Path, telling: _Te
         from edge_dwsep.table import console, print_results
 
         print_results(console(), results)
+        click.echo()
         for device in choice.devices:
             if device.recommendation:
-                click.echo(f"{device.device}: {device.recommendation}")
+                click.echo(f"ship on {device.device}: {device.recommendation}")
             for note in device.notes:
                 click.echo(f"{device.device}: {note}")
         click.echo(f"report: {in_a_line(folder / 'report.html')}   artifacts: {in_a_line(folder / 'artifacts')}")

@@ -157,7 +157,7 @@ class Store:
             self._write(work)
 
     def begin_sweep(self, sweep: SweepRecord) -> None:
-        """Keep that a sweep has begun; one that is there already goes on, and keeps the time of its first start."""
+        """Keep that a sweep has begun; one that is there goes on, and keeps the time and command of its first start."""
         values = {
             "id": sweep.id,
             "name": sweep.name,
@@ -172,7 +172,7 @@ class Store:
             "data": None if sweep.data is None else dict(sweep.data),
             "excluded": [dict(one) for one in sweep.excluded],
         }
-        self._upsert(sweeps, ["id"], values, kept=("started",))
+        self._upsert(sweeps, ["id"], values, kept=("started", "command"))
 
     def set_sweep(self, sweep_id: str, **columns: Any) -> None:
         """Keep what has become known of a sweep: ``models``, ``data``, ``settings`` and others of its columns."""

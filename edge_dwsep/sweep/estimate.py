@@ -160,5 +160,5 @@ def _measuring(runs: Iterable[PlannedRun], plan: SweepPlan) -> Iterable[tuple[St
         if plan.measure.profile_ops:
             yield StepKind.OPERATORS, run.device
     if plan.measures_accuracy:  # which threads do not change
-        for _, device, _ in {(run.variant, run.device, run.engine) for run in chosen}:
+        for _, device, _ in {(run.variant, run.device, run.engine) for run in chosen if run.variant.network.trained}:
             yield StepKind.ACCURACY, device
