@@ -4,8 +4,7 @@ from __future__ import annotations
 
 __all__ = ["assembled", "described", "failed_record", "model_entry"]
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 from dwsep_export import Artifact
@@ -148,13 +147,3 @@ def _without_file(device: str, names: Mapping[str, str], engine: str, threads: i
         nothing = Artifact(file, names["format"], "", None, "")
         record = run_record(device, nothing, names["variant"], engine, threads)
     return {**record, "model": names["model"], "scheme": names["scheme"], "file_bytes": None}
-
-
-def with_threads(settings: LatencySettings, threads: int) -> LatencySettings:
-    """The settings of a run of that many threads."""
-    return replace(settings, threads=threads)
-
-
-def settings_of_sweep(settings: Sequence[LatencySettings]) -> dict[str, Any]:
-    """The settings that all runs have in common, as results tell them."""
-    return settings[0].to_json() if settings else {}

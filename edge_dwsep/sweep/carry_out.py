@@ -86,22 +86,21 @@ class Sweep:
         """
         from edge_dwsep.sweep.compile import compile_steps
 
-        graph: CompileGraph = compile_steps(expansion.networks, expansion.variants, self.plan, means.blobs)
         fresh = new_results(command, self.plan.measure.latency(1).to_json(), [])
-        means.store.begin_sweep(
-            SweepRecord(
-                self.id,
-                self.plan.name or self.folder.absolute().name,
-                command,
-                self.plan.to_json(),
-                versions=fresh["versions"],
-                settings=fresh["settings"],
-                excluded=[one.to_json() for one in expansion.excluded],
-            )
+        record = SweepRecord(
+            self.id,
+            self.plan.name or self.folder.absolute().name,
+            command,
+            self.plan.to_json(),
+            versions=fresh["versions"],
+            settings=fresh["settings"],
+            excluded=[one.to_json() for one in expansion.excluded],
         )
         settings = SweepSettings(self.folder, wait, self.again)
         status = "interrupted"
         try:
+            graph: CompileGraph = compile_steps(expansion.networks, expansion.variants, self.plan, means.blobs)
+            means.store.begin_sweep(record)
             yield Session(self.id, self.plan, expansion, graph, means, settings, told)
             status = "done"
         except Exception:

@@ -62,10 +62,6 @@ class LaneExecutor:
         """What tells a device from others; see the protocol."""
         return device_identity(device)
 
-    def rest(self) -> None:
-        """End the processes that compile: what is measured on this machine is to have it to itself."""
-        end_lanes([lane for lane in self._compiling if lane.step is None])
-
     def close(self) -> None:
         """End all processes; they clean up on their devices."""
         self._waiting.clear()

@@ -20,6 +20,7 @@ from dwsep_runtime.errors import DwsepError
 from edge_dwsep.measure import LatencySettings, launch, profile_latency
 from edge_dwsep.sweep.alone import alone_here
 from edge_dwsep.sweep.blobs import BlobFolder
+from edge_dwsep.sweep.errors import LostContent
 from edge_dwsep.sweep.measure_steps import latency_settings_of
 from edge_dwsep.sweep.steps import Step, StepKind, StepOutput
 
@@ -113,6 +114,8 @@ def _done(
 ) -> StepOutput:
     """Do a step on its open device."""
     artifact = _artifact(inputs, blobs, devices)
+    if artifact.sha256 != step.spec["artifact_sha256"]:  # it was lost, and came out differently when it was made again
+        raise LostContent(step.spec["artifact_sha256"])
     if step.kind is StepKind.PUSH:
         from dwsep_devices.blobs import push_blob
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dwsep_export import Artifact
+from dwsep_export.manifest import manifest_path
+from dwsep_runtime.errors import InvalidInput
 from dwsep_runtime.model_file import sha256_of
 from edge_dwsep.store import Store
 from edge_dwsep.sweep.assemble import assembled, described, failed_record, model_entry
@@ -228,28 +230,29 @@ class Session:
     def _finished(self, task: RunTask, outputs: Mapping[str, StepOutput]) -> None:
         """Keep a run whose steps are all done, or of which one failed."""
         self.measured += 1
-        run, artifact = self._tasks[task.position], None
+        run = self._tasks[task.position]
         network, recipe = run.variant.network, run.variant.recipe
+        names = {
+            "model": network.name,
+            "variant": recipe.name,
+            "format": recipe.format.value,
+            "scheme": recipe.scheme.value,
+        }
         settings = self._plan.measure.latency(run.threads)
         device = described(self._identities[run.device])
-        if task.made is not None:
-            artifact = self._artifact(task)
+        artifact = None if task.made is None else self._artifact(task)
+        key = task.steps.key if task.steps else _key_of_failed([*names.values(), *_where(run)])
+        error = task.error or ("its file is lost; run the sweep again", LostContent.__name__)
+        record = None
         steps: list[tuple[str, int]] = []
         if task.error is None and task.steps is not None and artifact is not None:
-            key = task.steps.key
-            record, device = assembled(artifact, device, run.engine, settings, task.steps, outputs)
-            steps = [(step.key, int(step.spec.get("round", 0))) for step in task.steps.measuring]
-        else:
-            names = {
-                "model": network.name,
-                "variant": recipe.name,
-                "format": recipe.format.value,
-                "scheme": recipe.scheme.value,
-            }
-            error, kind = task.error or ("its file is lost; run the sweep again", LostContent.__name__)
-            record = failed_record(artifact, names, device, run.engine, settings, error, kind)
-            where = [run.device, run.engine, str(run.threads)]
-            key = task.steps.key if task.steps else _key_of_failed([*names.values(), *where])
+            try:
+                record, device = assembled(artifact, device, run.engine, settings, task.steps, outputs)
+                steps = [(step.key, int(step.spec.get("round", 0))) for step in task.steps.measuring]
+            except InvalidInput as failure:
+                error = str(failure), type(failure).__name__
+        if record is None:
+            record = failed_record(artifact, names, device, run.engine, settings, *error)
             record["id"] = key
             self._told.failed(record)
         facts: dict[str, Any] | None = None
@@ -273,10 +276,9 @@ class Session:
             return None
         folder = self._settings.folder / "artifacts"
         file = folder / task.made.file_name
-        if file.is_file() and sha256_of(file) == task.made.sha256:
-            found = open_artifact(file)
-            if found.manifest is not None:
-                return found
+        wanted = {file: task.made.sha256, manifest_path(file): task.made.manifest_sha256}
+        if all(path.is_file() and sha256_of(path) == sha256 for path, sha256 in wanted.items()):
+            return open_artifact(file)
         outputs = self._store.outputs([task.convert.key, task.verify.key])
         try:
             return artifact_from(outputs[task.verify.key], outputs[task.convert.key], self._blobs, folder)
@@ -287,6 +289,10 @@ class Session:
     def coordinator_outputs(self) -> Mapping[str, StepOutput]:
         """Outputs known by now."""
         return {} if self.coordinator is None else self.coordinator.outputs
+
+
+def _where(run: PlannedRun) -> tuple[str, str, str]:
+    return run.device, run.engine, str(run.threads)
 
 
 def _key_of_failed(names: Iterable[str]) -> str:

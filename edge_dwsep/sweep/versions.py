@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["KIND_VERSIONS"]
+__all__ = ["KIND_VERSIONS", "RECORD_VERSION"]
 
 KIND_VERSIONS = {
     "data": 1,
@@ -20,3 +20,6 @@ KIND_VERSIONS = {
     "count": 1,
 }
 """A step made by code of another version is made again."""
+
+RECORD_VERSION = 1
+"""Of what is made of a run's steps, such as intervals and warnings; runs of another one are put together again."""

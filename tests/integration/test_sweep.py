@@ -184,6 +184,26 @@ def test_untrained_networks_of_several_sizes_are_swept_without_data(tmp_path: Pa
     assert [model["trained"] for model in told["models"]] == [False, False]
 
 
+@pytest.mark.slow
+def test_another_preprocessing_makes_another_manifest_of_the_same_file_and_takes_no_time_again(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    plan = ("mobilenet_v1", "--alpha", "0.03125", "--resolution", 32, "--format", "tflite", "--scheme", "float32")
+    given = ("sweep", *plan, "--engine", "litert", *SHORT, "--output", "out", "--json")
+    told = []
+    for scale in (0.25, 0.5):
+        done = place.run(*given, "--scale", scale)
+        assert done.returncode == 0, done.stderr
+        told.append(json.loads(done.stdout))
+        (run,) = told[-1]["runs"]
+        artifact = open_artifact(tmp_path / "out" / "artifacts" / run["file"])
+        assert artifact.manifest is not None
+        assert set(artifact.manifest.preprocessing.scale) == {scale}
+        assert (run["sha256"], run["manifest_sha256"]) == (artifact.sha256, artifact.manifest_sha256)
+    assert sorted(kinds(told[1])) == ["reference", "verify"]
+    first, second = (one["runs"][0] for one in told)
+    assert first["latency"] == second["latency"]
+
+
 def test_a_dry_run_shows_the_plan_and_does_nothing(tmp_path: Path) -> None:
     place = Place(tmp_path)
     shown = place.run("sweep", *PLAN, "--scheme", "float32,float16", "--dry-run", "--output", "out")
