@@ -13,6 +13,7 @@ import numpy as np
 from edge_dwsep.answers import right_answers
 from edge_dwsep.choice.objectives import Figure
 from edge_dwsep.share_differences import paired_difference, unpaired_difference
+from edge_dwsep.words import escaped
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Drop:
 
     Attributes:
         figure: the loss and its interval.
-        reference: what it is compared with.
+        reference: what it is compared with, as a sentence can hold it.
         paired: whether image by image.
     """
 
@@ -60,7 +61,7 @@ def drops(results: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> list
         return [_within_model(run, "float") for run in runs]
     best = max(references, key=lambda name: references[name]["top1"])
     several = len(concerned) > 1
-    said = f"{references[best]['name']}{f' of {best}' if several else ''}"
+    said = escaped(f"{references[best]['name']}{f' of {best}' if several else ''}")
     right = right_answers({**references[best], "count": _count(runs)})
     found: list[Drop | None] = []
     for run in runs:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edge_dwsep.choice.choose import Choice, DeviceChoice
 from edge_dwsep.choice.names import listed, names_among
 from edge_dwsep.choice.objectives import OBJECTIVES
-from edge_dwsep.words import in_a_line
+from edge_dwsep.words import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,13 +36,13 @@ def print_choice(screen: Console, results: Mapping[str, Any], choice: Choice) ->
             screen.print(Text(_place(device), style="bold"))
         _print_front(screen, results["runs"], device)
         for line in _lines(results["runs"], device):
-            screen.print(Text(in_a_line(line)))
+            screen.print(Text(escaped(line)))
         screen.print(Text(device.recommendation, style="bold"))
 
 
 def _place(device: DeviceChoice) -> str:
     batch = f", batch {device.batch}" if device.batch > 1 else ""
-    return f"{device.device}{' (emulated)' if device.emulated else ''}{batch}"
+    return escaped(f"{device.device}{' (emulated)' if device.emulated else ''}{batch}")
 
 
 def _names(runs: Sequence[Mapping[str, Any]], device: DeviceChoice) -> Callable[[int], str]:

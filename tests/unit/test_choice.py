@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from dwsep_runtime.errors import InvalidInput, UnknownName
 from edge_dwsep.choice import Constraints, choose
 from edge_dwsep.choice.drop import drops
 from edge_dwsep.choice.objectives import OBJECTIVES, objectives_named
+from edge_dwsep.choice.table import print_choice
 from tests.weighed_runs import IMAGES, latency, results, run
 
 
@@ -31,6 +34,18 @@ def answers(wrong: range) -> list[bool]:
 FLOAT = run("float32", 4.0, size=4_000_000, right=900, lost=(0, 0))
 W8A8 = run("w8a8", 3.0, size=1_100_000, right=897, lost=(8, 5))
 ROUGH = run("w4", 2.0, size=600_000, right=800, lost=(110, 10))
+
+
+def test_names_reach_a_terminal_without_control_characters() -> None:
+    hostile = "a\x1b[31m\nb"
+    told = results({**ROUGH, "device": hostile, "model": hostile})
+    told["models"] = [{"name": hostile, "reference": {"name": hostile, "top1": 0.9}}]
+    written = io.StringIO()
+    print_choice(Console(file=written, width=500), told, choose(told, constraints=Constraints(max_drop=0.01)))
+    place, *_, recommendation = written.getvalue().splitlines()
+    assert "\x1b" not in written.getvalue()
+    assert place == r"a\x1b[31m\nb"
+    assert r" pp [8.0, 12.2] against a\x1b[31m\nb, at most 1 pp" in recommendation
 
 
 @pytest.mark.parametrize(
