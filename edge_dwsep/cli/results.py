@@ -17,7 +17,7 @@ import click
 
 from edge_dwsep.cli.lazy import LazyGroup
 from edge_dwsep.cli.options import json_option
-from edge_dwsep.words import in_a_line
+from edge_dwsep.words import escaped, in_a_line
 
 if TYPE_CHECKING:
     from edge_dwsep.store import RunFilter, Store
@@ -27,6 +27,9 @@ AGE = re.compile(r"(\d+)([mhdw])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SHORT = 10
 """Digits of an id that are shown: 40 bits tell a million runs apart."""
+
+MOST = 10**9
+"""Runs that can be asked for; databases take no number of any size."""
 
 store_option = click.option(
     "--store",
@@ -95,7 +98,9 @@ def results() -> None:
 @click.command("list")
 @click.option("--sweeps", is_flag=True, help="Sweeps instead of runs.")
 @filter_options
-@click.option("--limit", type=click.IntRange(0), default=50, show_default=True, help="At most so many; 0 for all.")
+@click.option(
+    "--limit", type=click.IntRange(0, MOST), default=50, show_default=True, help="At most so many; 0 for all."
+)
 @store_option
 @json_option
 def list_results(sweeps: bool, limit: int, store: str | None, as_json: bool, **given: Any) -> None:
@@ -165,7 +170,7 @@ def show(run_or_sweep: str, store: str | None, as_json: bool, samples: bool) -> 
 @click.option("--samples", is_flag=True, help="With every timed inference; as CSV, a row each.")
 @click.option("--output", type=click.Path(path_type=Path), help="File to write. [default: standard output]")
 @partial(filter_options, format_option="--model-format")
-@click.option("--limit", type=click.IntRange(0), default=0, help="At most so many of the newest. [default: all]")
+@click.option("--limit", type=click.IntRange(0, MOST), default=0, help="At most so many of the newest. [default: all]")
 @store_option
 def export_results(
     file_format: str, samples: bool, output: Path | None, limit: int, store: str | None, **given: Any
@@ -176,7 +181,7 @@ def export_results(
     """
     if output is None and file_format == "parquet":
         raise click.UsageError("--format parquet needs --output FILE")
-    from dwsep_export.output import staging_folder
+    from dwsep_export.output import file_place, staging_folder
     from edge_dwsep.store import open_store
     from edge_dwsep.store.export import write_csv, write_json, write_parquet
 
@@ -186,14 +191,15 @@ def export_results(
         if output is None:
             write(opened, where, sys.stdout, samples=samples)
             return
-        with staging_folder(output.parent) as staging:
-            part = staging / output.name
+        place = file_place(output)
+        with staging_folder(place.parent) as staging:
+            part = staging / place.name
             if file_format == "parquet":
                 count = write_parquet(opened, where, part, samples=samples)
             else:
-                with part.open("w", encoding="utf-8", newline="") as file:
+                with part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                     count = write(opened, where, file, samples=samples)
-            part.replace(output)
+            part.replace(place)
     click.echo(f"{count:,} run{'' if count == 1 else 's'} in {output}", err=True)
 
 
@@ -274,13 +280,13 @@ def _sweep_row(sweep: Mapping[str, Any]) -> dict[str, str]:
 def _print_sweep(values: Mapping[str, Any]) -> None:
     sweep = values["sweep"]
     lines = [
-        ("sweep", f"{sweep['id']} {in_a_line(sweep['name'])}".rstrip()),
-        ("command", in_a_line(values["command"])),
+        ("sweep", f"{sweep['id']} {sweep['name']}".rstrip()),
+        ("command", values["command"]),
         ("started", f"{sweep['started']} (UTC)"),
         ("ended", f"{sweep['finished'] or 'not yet'}, {sweep['status']}"),
-        ("data", in_a_line((values["data"] or {}).get("name", ""))),
+        ("data", (values["data"] or {}).get("name", "")),
     ]
-    lines += [("left out", f"{in_a_line(one['what'])}: {in_a_line(one['reason'])}") for one in sweep["excluded"]]
+    lines += [("left out", f"{one['what']}: {one['reason']}") for one in sweep["excluded"]]
     _print_lines(lines)
 
 
@@ -290,8 +296,8 @@ def _print_run(run: Mapping[str, Any], measured: str, sweeps: Sequence[str]) -> 
         ("run", run["id"]),
         ("measured", f"{measured} (UTC)"),
         ("sweeps", ", ".join(sweeps)),
-        ("model", in_a_line(run.get("model", ""))),
-        ("file", in_a_line(f"{run['file']}, sha256 {run['sha256']}" if run.get("sha256") else run.get("file", ""))),
+        ("model", run.get("model", "")),
+        ("file", f"{run['file']}, sha256 {run['sha256']}" if run.get("sha256") else run.get("file", "")),
         ("engine", f"{run['engine']} {run.get('engine_version') or ''}".rstrip()),
         ("threads", f"{run['threads']}, batch {run['batch']}{f', {options}' if options else ''}"),
         ("harness", str(run.get("harness_sha256") or "")),
@@ -302,7 +308,7 @@ def _print_run(run: Mapping[str, Any], measured: str, sweeps: Sequence[str]) -> 
 def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
     for title, text in lines:
         if text:
-            click.echo(f"{title:<9} {text}")
+            click.echo(f"{title:<9} {escaped(text)}")
     click.echo()
 
 

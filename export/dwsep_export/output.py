@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["json_text", "staging_folder", "write_text"]
+__all__ = ["file_place", "json_text", "staging_folder", "write_text"]
 
 import contextlib
 import json
@@ -55,7 +55,26 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OutputNotWritable: the folder cannot be written, or the disk is full.
     """
-    with staging_folder(path.parent) as staging:
-        part = staging / path.name
+    place = file_place(path)
+    with staging_folder(place.parent) as staging:
+        part = staging / place.name
         part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        part.replace(place)
+
+
+def file_place(path: Path) -> Path:
+    """Where a file that is to have a name will lie: that of a link is where the link leads.
+
+    Raises:
+        OutputNotWritable: something lies there that is no file, such as a folder, or a device that a rename would put
+            a file in the place of.
+    """
+    try:
+        place = path.resolve()
+        other = place.exists() and not place.is_file()
+    except (OSError, RuntimeError) as error:  # a circle of links, until Python 3.13 a RuntimeError
+        reason = getattr(error, "strerror", None) or "its links lead in a circle"
+        raise OutputNotWritable(f"output {path} cannot be written: {reason}; give another --output") from error
+    if other:
+        raise OutputNotWritable(f"output {path} is there and no file; give another --output")
+    return place

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -237,6 +238,27 @@ def test_wrong_exports_are_told_and_leave_what_was_there(
     answer = ask("export", "--format", "csv", "--output", path / "below")
     assert answer.code == 1
     assert answer.err.startswith("edge-dwsep: output folder ")
+
+
+def test_what_is_no_file_is_not_replaced_and_a_link_is_followed(ask: Ask, tmp_path: Path) -> None:
+    device, link = tmp_path / "device", tmp_path / "link"
+    os.mkfifo(device)
+    link.symlink_to(tmp_path / "file")
+    assert "is there and no file" in ask("export", "--format", "csv", "--output", device).err
+    assert device.is_fifo()
+    assert ask("export", "--format", "csv", "--output", link).code == 0
+    assert link.is_symlink()
+    assert (tmp_path / "file").read_text().startswith("id,")
+
+
+def test_names_that_are_no_unicode_are_exported_with_escapes(
+    tmp_path: Path, ask: Ask, kept: tuple[Path, dict[str, str]]
+) -> None:
+    with open_store(str(kept[0])) as store:
+        record = run_record([], None, model="caf\udce9", **LOST)
+        store.save_run("20261125-two", 2, "e" * 64, record, device=DEVICE, artifact=None, steps=[], reused=False)
+    assert ask("export", "--format", "csv", "--output", tmp_path / "out.csv").code == 0
+    assert "caf\\udce9" in (tmp_path / "out.csv").read_text()
 
 
 def test_a_listing_imports_nothing_heavy(kept: tuple[Path, dict[str, str]]) -> None:
