@@ -18,6 +18,10 @@ NEEDED = (*IDENTITY, "status", "valid", "error", "warnings", "file_bytes", "late
 """What every run tells since results have been written, and whoever weighs runs relies on."""
 
 
+MOST_SHOWN = 80
+"""Characters of a source that cannot be one."""
+
+
 def results_of(source: str, store: str | None = None, *, samples: bool = False) -> dict[str, Any]:
     """Read results.
 
@@ -31,10 +35,16 @@ def results_of(source: str, store: str | None = None, *, samples: bool = False) 
         StoreError: the store cannot be read.
     """
     path = Path(source)
-    if path.is_dir():
-        return _read(path / "results.json")
-    if path.exists() or path.suffix == ".json" or len(path.parts) != 1:
-        return _read(path)
+    try:
+        if path.is_dir():
+            return _read(path / "results.json")
+        if path.exists() or path.suffix == ".json" or len(path.parts) != 1:
+            return _read(path)
+    except OSError as error:  # of a name that is too long, among others
+        raise InvalidInput(
+            f"results {in_a_line(source[:MOST_SHOWN])} cannot be looked for: {error.strerror}; "
+            "give a results.json, its folder, or the id of a sweep"
+        ) from error
     from edge_dwsep.store import open_store
 
     with open_store(store, create=False) as opened:
@@ -43,6 +53,9 @@ def results_of(source: str, store: str | None = None, *, samples: bool = False) 
 
 def _read(path: Path) -> dict[str, Any]:
     results = read_results(path)
+    for kind in ("devices", "models"):
+        if not all(isinstance(one.get("name"), str) for one in results[kind]):
+            raise InvalidInput(f"{in_a_line(path)}: one of the {kind} has no name; write the results again")
     for position, run in enumerate(results["runs"], 1):
         missing = [key for key in NEEDED if key not in run]
         if missing:

@@ -40,7 +40,7 @@ class GateCommand(click.Command):
 
 @contextlib.contextmanager
 def _apart_from_verdicts() -> Iterator[None]:
-    """Errors that would end with 1, such as those of a store or a full disk, end with 3: 1 is a verdict here."""
+    """Errors that would end with 1, such as those of a store or a reader that is gone, end with 3: 1 is a verdict."""
     from dwsep_runtime.errors import DwsepError, InvalidInput
 
     try:
@@ -49,6 +49,9 @@ def _apart_from_verdicts() -> Iterator[None]:
         raise
     except DwsepError as error:
         raise InvalidInput(str(error)) from error
+    except (OSError, SystemExit) as error:  # rich ends the program by itself, with 1, where nobody reads any more
+        reason = getattr(error, "strerror", None) or "its reader is gone"
+        raise InvalidInput(f"the comparison cannot be printed: {reason}") from error
 
 
 @click.command(cls=GateCommand)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +85,18 @@ def test_whatever_is_wrong_ends_with_a_code_that_is_no_verdict(
     assert said in called.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_comparison_that_nobody_reads_ends_with_no_verdict(written: Written, form: str) -> None:
+    base, head = written("base", run("a")), written("head", run("a"))
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "edge_dwsep", "compare", base, head, "--fail-if", "size>+2%", "--format", form]
+    called = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert called.returncode == 3
+    assert called.stderr.startswith("edge-dwsep: the comparison cannot be printed: ")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -89,6 +104,7 @@ def test_whatever_is_wrong_ends_with_a_code_that_is_no_verdict(
         ("[]", "holds no results"),
         ('{"schema_version": 99}', "upgrade edge-dwsep"),
         ('{"schema_version": 4, "runs": [{}], "devices": [], "models": []}', "run 1 has no 'device'"),
+        ('{"schema_version": 4, "runs": [], "devices": [], "models": [{}]}', "one of the models has no name"),
         (None, "cannot be read"),
     ],
 )
