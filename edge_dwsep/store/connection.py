@@ -8,6 +8,7 @@ import contextlib
 import functools
 import json
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from edge_dwsep.errors import StoreError
+from edge_dwsep.errors import StoreDamaged, StoreError
 from edge_dwsep.store.reasons import passing, told
 
 Result = TypeVar("Result")
@@ -69,6 +70,7 @@ def reading(engine: Engine, place: str) -> Iterator[Connection]:
     """A transaction that sees one state of the store throughout.
 
     Raises:
+        StoreDamaged: a value in it is not what was written.
         StoreError: what the database refused.
     """
     try:
@@ -78,6 +80,10 @@ def reading(engine: Engine, place: str) -> Iterator[Connection]:
             yield connection
     except DBAPIError as error:
         raise told(error, place) from error
+    except (json.JSONDecodeError, zlib.error) as error:
+        raise StoreDamaged(
+            f"store {place} holds a value that cannot be read ({error}); set it aside and give another --store"
+        ) from error
 
 
 def writing(engine: Engine, place: str, work: Callable[[Connection], Result]) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import sqlite3
@@ -55,6 +56,19 @@ def damaged(content: bytes, how: str) -> bytes:
     for at in range(4096, len(middle), 4096):
         middle[at : at + 64] = generator.randbytes(64)
     return bytes(middle)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("dwsep_runs.record", "{"), ("dwsep_steps.facts", b"{"), ("dwsep_sweeps.plan", "{")]
+)
+def test_a_damaged_value_is_told_in_one_line(column: str, value: str | bytes, tmp_path: Path) -> None:
+    path = tmp_path / "results.sqlite"
+    filled(str(path))
+    table, name = column.split(".")
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE {table} SET {name} = ?", (value,))  # noqa: S608  # ours
+    with open_store(str(path)) as store, pytest.raises(StoreDamaged, match="holds a value that cannot be read"):
+        store.results("s", samples=True)
 
 
 @pytest.mark.parametrize("how", ["noise", "text", "cut", "header", "pages"])
