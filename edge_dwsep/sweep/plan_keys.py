@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["KEYS", "Given", "Key", "read_plan"]
 
 import difflib
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,6 +110,8 @@ def _read(key: Key, value: Any, where: str, *, known_here: bool) -> Any:
             key.known_here(read)
         except InvalidInput as error:
             raise InvalidPlan(f"{where}: {error}") from error
+        except OSError as error:  # of a name that is too long, among others
+            raise InvalidPlan(f"{where}: {_shown(value)} cannot be looked for: {error.strerror}") from error
     return read
 
 
@@ -156,8 +157,8 @@ def _whole(least: int, most: int) -> Reader:
 
 def _number(least: float, most: float, *, above: bool = False) -> Reader:
     def read(value: Any) -> float:
-        real = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if not real or not least <= value <= most or (above and value == least):
+        real = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not real or not least <= value <= most or (above and value == least):  # nan is in no range
             raise ValueError(f"a number {f'above {least:g} and at most' if above else f'from {least:g} to'} {most:g}")
         return float(value)
 
@@ -286,6 +287,15 @@ def _model_here(name: str) -> None:
         raise InvalidInput(f"there is no file {name!r}; give the path of a .keras file")
 
 
+def _options_here(options: Mapping[str, str]) -> None:
+    from dwsep_runtime.engines import ENGINES, engine_options
+
+    known = {option.name for name in ENGINES for option in engine_options(name)}
+    for name in options:
+        if name not in known:
+            raise UnknownName("engine option", name, sorted(known))
+
+
 def _device_here(name: str) -> None:
     from dwsep_devices.registry import require_known
 
@@ -336,7 +346,7 @@ _READERS: dict[str, tuple[str, Reader, bool, Callable[[Any], None] | None]] = {
     "measure.profile_ops": ("profile_ops", _truth, False, None),
     "measure.cost": ("cost", _name(lambda: ("instructions",)), False, None),
     "measure.timeout": ("timeout", _number(1, DAY), False, None),
-    "measure.engine_option": ("engine_options", _options, False, None),
+    "measure.engine_option": ("engine_options", _options, False, _options_here),
     "measure.pin": ("pin", _cores, False, None),
     "measure.governor": ("governor", _text, False, None),
     "measure.cool_down": ("cool_down", _number(0, 150), False, None),

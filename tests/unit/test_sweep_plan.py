@@ -290,6 +290,12 @@ REFUSED = {
     "other unit": ("[choose]\nmax_drop = '1%'", "line 2: max_drop must be a text of a number and its unit, such as"),
     "engine option": ("[measure]\nengine_option = 'xnnpack'", "line 2: engine_option must be a table such as"),
     "engine option's value": ("[measure]\nengine_option = {xnnpack = false}", "line 2: engine_option must be a table"),
+    "unknown engine option": (
+        "model = 'mobilenet_v1'\n[measure]\nengine_option = {xnpack = 'off'}",
+        "line 3: engine_option: unknown engine option 'xnpack': did you mean 'xnnpack'?",
+    ),
+    "longer than a number": (f"alpha = 1{'0' * 400}", "line 1: alpha must be a number above 0"),
+    "longer than a path": (f"model = '{'x' * 5000}.keras'", "line 1: model: '"),
     "no model": ("alpha = 0.5", "the plan names no model; say which, such as mobilenet_v2"),
     "empty": ("", "is an empty plan; say at least which model"),
     "comments alone": ("# model = 1\n", "is an empty plan"),
