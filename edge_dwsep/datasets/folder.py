@@ -35,6 +35,9 @@ CALIBRATION, EVALUATION, LABELS = "calibration", "evaluation", "labels.txt"
 NUMBERED = re.compile(r"(\d{1,5})[_-](?!\d\d-\d\d)")
 """The class that a file's name begins with; a date, such as 2024-05-17, is none."""
 
+MOST_DIGITS = 9
+"""Of a folder that is named by the number of an output; no network has so many."""
+
 
 @dataclass(frozen=True)
 class _Listing:
@@ -92,11 +95,8 @@ def _labels_file(folder: Path) -> tuple[str, ...]:
 
 
 def _listing(folder: Path, skipped: Sequence[str] = ()) -> _Listing:
-    try:
-        entries = sorted(one for one in folder.iterdir() if not one.name.startswith(".") and one.name not in skipped)
-    except OSError as error:
-        raise InvalidData(f"{in_a_line(folder)} cannot be read: {error.strerror}; give a folder of images") from error
-    images = [one for one in entries if one.suffix.lower() in SUFFIXES and one.is_file()]
+    entries = [one for one in _entries(folder) if one.name not in skipped]
+    images = [one for one in entries if _is_image(one)]
     folders = [one for one in entries if one.is_dir()]
     if images and folders:
         raise InvalidData(
@@ -110,7 +110,7 @@ def _listing(folder: Path, skipped: Sequence[str] = ()) -> _Listing:
     files: list[Path] = []
     names: list[str] = []
     for one in folders:
-        inside = sorted(file for file in one.iterdir() if _is_image(file))
+        inside = [file for file in _entries(one) if _is_image(file)]
         if not inside:
             raise InvalidData(
                 f"{in_a_line(one)} holds no images; in {in_a_line(folder)} each folder is a class, "
@@ -121,8 +121,16 @@ def _listing(folder: Path, skipped: Sequence[str] = ()) -> _Listing:
     return _Listing(tuple(files), tuple(names))
 
 
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, by name, but for what is hidden."""
+    try:
+        return sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+    except OSError as error:
+        raise InvalidData(f"{in_a_line(folder)} cannot be read: {error.strerror}; give a folder of images") from error
+
+
 def _is_image(file: Path) -> bool:
-    return not file.name.startswith(".") and file.suffix.lower() in SUFFIXES and file.is_file()
+    return file.suffix.lower() in SUFFIXES and file.is_file()
 
 
 def _numbers(images: Iterable[Path]) -> list[str]:
@@ -137,6 +145,11 @@ def _classes(folder: Path, ordered: tuple[str, ...], used: Sequence[str]) -> tup
     if all(name in ordered for name in names):
         return ordered, False
     if all(name.isdecimal() and name.isascii() for name in names):
+        longest = max(names, key=len)
+        if len(longest) > MOST_DIGITS:
+            raise InvalidData(
+                f"{in_a_line(folder / longest)} is no number of an output; name folders by classes or outputs"
+            )
         return ordered, True
     if not ordered:
         return tuple(names), False

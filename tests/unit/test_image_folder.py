@@ -252,6 +252,11 @@ def test_folders_without_the_images_they_should_have(tmp_path: Path, names: list
         open_data(str(tmp_path))
 
 
+def test_a_number_of_no_output_is_refused(tmp_path: Path):
+    with pytest.raises(InvalidData, match="is no number of an output"):
+        open_data(str(laid_out(tmp_path / "d", ["1/a.png", f"{'9' * 20}/b.png"])))
+
+
 def test_a_class_that_labels_txt_does_not_have_is_suggested(tmp_path: Path):
     laid_out(tmp_path, ["cats/a.png", "dog/b.png"])
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
