@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from edge_dwsep.choice.objectives import MEMORY_SCATTER
 from edge_dwsep.comparison import LEAST_DIFFERENCE
 from edge_dwsep.operator_table import short_names
 from edge_dwsep.report.looks import Looks
@@ -86,6 +87,7 @@ def payload(
         "devices": [_device(name, results, runs) for name in words["device"]],
         "looks": {"schemes": looks.schemes, "engines": looks.engines},
         "least_difference": LEAST_DIFFERENCE,
+        "memory_scatter": MEMORY_SCATTER,
         **_details(runs, front or ()),
     }
 

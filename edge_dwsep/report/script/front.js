@@ -21,7 +21,10 @@ function kernel(runs, metrics) {
   const scales = metrics.map(metric =>
     runs.map(run => {
       const value = run[metric.name];
-      const [low, high] = metric.exact ? [value, value] : (bounds(run, metric.name) ?? [-Infinity, Infinity]);
+      const reach = 1 + (metric.name === "memory" ? DATA.memory_scatter : 0);
+      const [low, high] = metric.exact
+        ? [value / reach, value * reach]
+        : (bounds(run, metric.name) ?? [-Infinity, Infinity]);
       return metric.better > 0 ? [-high, -low] : [low, metric.time ? high * (1 + DATA.least_difference) : high];
     }),
   );
