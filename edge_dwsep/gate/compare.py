@@ -83,7 +83,7 @@ class Gate:
         runs: those that both have.
         only_base: names of runs that the base alone has.
         only_head: names of runs that the head alone has.
-        missing_allowed: whether such runs, and figures that a side does not tell, leave the verdict alone.
+        missing_allowed: whether runs that the base alone has, and figures that a side does not tell, leave the verdict alone.
         notes: what differs between the measurements and was allowed to, as sentences.
     """
 
@@ -100,7 +100,7 @@ class Gate:
     def verdict(self) -> Verdict:
         """The worst of all; ``ok`` without rules."""
         verdicts = [judgement.verdict for run in self.runs for judgement in run.judgements]
-        if self.rules and not self.missing_allowed and (self.only_base or self.only_head):
+        if self.rules and not self.missing_allowed and self.only_base:  # a new run has nothing to regress from
             verdicts.append(Verdict.CANNOT_TELL)
         return max(verdicts, key=lambda verdict: verdict.rank, default=Verdict.OK)
 

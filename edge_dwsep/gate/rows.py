@@ -69,8 +69,11 @@ def reasons(gate: Gate) -> list[str]:
 def summary(gate: Gate) -> list[str]:
     """Sentences below the rows: what differs, what is missing, and the verdict."""
     lines = [f"differs, as allowed: {note}" for note in gate.notes]
-    for names, side, other in ((gate.only_base, "BASE", "HEAD"), (gate.only_head, "HEAD", "BASE")):
-        lines.extend(f"{name} is in {side} alone, so nothing is known of it in {other}" for name in names)
+    if gate.only_head:
+        lines.append(f"new in HEAD, and judged by no rule: {listed(list(gate.only_head))}")
+    if gate.only_base:
+        pass_over = "" if gate.missing_allowed or not gate.rules else "; --allow missing passes over them"
+        lines.append(f"in BASE alone, so nothing is known of them in HEAD: {listed(list(gate.only_base))}{pass_over}")
     if not gate.rules:
         doubts: dict[str, list[str]] = {}
         for run in gate.runs:
