@@ -83,7 +83,7 @@ class Gate:
         runs: those that both have.
         only_base: names of runs that the base alone has.
         only_head: names of runs that the head alone has.
-        missing_allowed: whether runs that the base alone has, and figures that a side does not tell, leave the verdict alone.
+        missing_allowed: whether runs of the base alone, and figures that a side does not tell, leave the verdict alone.
         notes: what differs between the measurements and was allowed to, as sentences.
     """
 

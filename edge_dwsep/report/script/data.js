@@ -157,8 +157,19 @@ const NAME_PARTS = (() => {
   };
 })();
 
+/** Words that all models' names end with, "_32_fashion_mnist" of two sizes of one network; each keeps a word at least. */
+const MODEL_ENDING = (() => {
+  const names = [...new Set(RUNS.map(run => run.model || ""))].map(name => name.split("_").reverse());
+  if (names.length < 2) return "";
+  const least = Math.min(...names.map(words => words.length)) - 1;
+  let alike = 0;
+  while (alike < least && names.every(words => words[alike] === names[0][alike])) alike += 1;
+  return alike ? `_${names[0].slice(0, alike).reverse().join("_")}` : "";
+})();
+
 function nameOf(run, withDevice = false) {
-  const parts = [NAME_PARTS.model && run.model, run.variant, NAME_PARTS.engine(run) && run.engine];
+  const model = run.model && MODEL_ENDING ? run.model.slice(0, -MODEL_ENDING.length) : run.model;
+  const parts = [NAME_PARTS.model && model, run.variant, NAME_PARTS.engine(run) && run.engine];
   if (NAME_PARTS.threads && run.threads !== null) parts.push(plural(run.threads, "thread"));
   if (NAME_PARTS.batch) parts.push(`batch ${run.batch ?? 1}`);
   if (NAME_PARTS.options && run.options) parts.push(run.options);
