@@ -106,6 +106,14 @@ class Store:
                     found[row.key] = StepOutput(facts=row.facts, files=row.files)
         return found
 
+    def finished(self, keys: Iterable[str]) -> set[str]:
+        """Those of the keys whose steps :meth:`outputs` would give, without the outputs, which may be large."""
+        found: set[str] = set()
+        with reading(self._engine, self.place) as connection:
+            for some in _chunks(keys):
+                found.update(connection.scalars(select(steps.c.key).where(steps.c.key.in_(some), ~steps.c.lost)))
+        return found
+
     def save_output(self, step: Step, output: StepOutput, *, seconds: float, worker: str) -> bool:
         """Keep what a step put out; of a step that is there already, the first stays.
 

@@ -39,6 +39,10 @@ class StepStore(Protocol):
         """Outputs of those of the steps that are finished."""
         ...
 
+    def finished(self, keys: Iterable[str]) -> set[str]:
+        """Those of the steps that are finished."""
+        ...
+
     def save_output(self, step: Step, output: StepOutput, *, seconds: float, worker: str) -> bool:
         """Keep an output; whether it was kept, and not one that was there already."""
         ...
@@ -145,6 +149,9 @@ class Coordinator:
         self._reach = reach
         self._emulated = emulated
         self.outputs: dict[str, StepOutput] = {}
+        """Of steps of the graph. What measuring steps put out, raw samples among it, is read when a run is whole."""
+        self._measured: set[str] = set()
+        self._made: dict[str, Made] = {}
         self._failed: dict[str, tuple[str, str]] = {}
         self._running: set[str] = set()
         self._measuring: dict[str, Step] = {}
@@ -164,7 +171,7 @@ class Coordinator:
             if task.steps is not None and not self._is_whole(task.convert.key):
                 task.made = task.steps = None  # its file is lost, and is made again
         wanted = [step.key for task in self._open() if task.steps for step in task.steps.measuring]
-        self.outputs.update(self._store.outputs(wanted))
+        self._measured = self._store.finished(wanted)
         for task in self._open():
             if task.steps is not None:
                 self._take_up(task)
@@ -176,7 +183,7 @@ class Coordinator:
             step.key: step
             for task in self._open()
             for step in (task.steps.measuring if task.steps else ())
-            if step.key not in self.outputs
+            if step.key not in self._measured
         }
         return [*compiling, *measuring.values()]
 
@@ -210,11 +217,12 @@ class Coordinator:
         """Take a run's artifact as made, if it is and what else decides its steps is known."""
         if any(step.key not in self.outputs for step in task.before):
             return
-        task.made = made_from(task.verify, task.convert, self.outputs, self._blobs)
+        task.made = self._made.get(task.verify.key) or made_from(task.verify, task.convert, self.outputs, self._blobs)
         if task.made is None:
             if {task.verify.key, task.convert.key} <= self.outputs.keys():  # its manifest is lost, or another file's
                 self._drop(task.verify.key)
             return
+        self._made[task.verify.key] = task.made
         task.steps = task.steps_of(task.made)
 
     def _leave_known(self, tasks: Iterable[RunTask]) -> None:
@@ -229,7 +237,7 @@ class Coordinator:
         queue = self._devices[task.device]
         for step in task.steps.measuring:
             self._of_step.setdefault(step.key, []).append(task)
-            if step.key in self.outputs or step.key in self._measuring:
+            if step.key in self._measured or step.key in self._measuring:
                 continue
             self._measuring[step.key] = step
             phase, at = PHASES[step.kind], int(step.spec.get("round", 0))
@@ -240,12 +248,15 @@ class Coordinator:
         """End a run whose steps are all done."""
         if task.finished or task.steps is None:
             return
-        if all(step.key in self.outputs for step in task.steps.measuring):
-            task.finished = True
-            self._hooks.finished(task, self.outputs)
-            for step in task.steps.measuring:  # raw samples are large, and kept in the store
-                if all(other.finished for other in self._of_step.get(step.key, ())):
-                    self.outputs.pop(step.key, None)
+        keys = {step.key for step in task.steps.measuring}
+        if not keys <= self._measured:
+            return
+        outputs = self._store.outputs(keys)
+        if len(outputs) < len(keys):
+            self._fail(task, (f"{task.verify.title}: what was measured of it was taken out of the store", "StoreError"))
+            return
+        task.finished = True
+        self._hooks.finished(task, outputs)
 
     def _fail(self, task: RunTask, error: tuple[str, str]) -> None:
         if not task.finished:
@@ -281,7 +292,7 @@ class Coordinator:
         """Steps of the graph whose outputs a run needs for what is still to be done for it."""
         if task.steps is None:
             return [step.key for step in task.making]
-        unmeasured = [step for step in task.steps.measuring if step.key not in self.outputs]
+        unmeasured = [step for step in task.steps.measuring if step.key not in self._measured]
         return [needed for step in unmeasured for needed in step.needs.values()]
 
     def _is_whole(self, key: str) -> bool:
@@ -296,6 +307,7 @@ class Coordinator:
 
     def _drop(self, key: str) -> None:
         self._to_compile = None
+        self._made.clear()
         self._store.forget([key])
         self.outputs.pop(key, None)
         self._whole.discard(key)
@@ -353,6 +365,7 @@ class Coordinator:
             step = self._measuring[entry[3]]
             tasks = [task for task in self._of_step[step.key] if not task.finished]
             if not tasks:
+                del self._measuring[step.key]  # another run may come to need it
                 continue
             if not all(needed in self.outputs and self._is_whole(needed) for needed in step.needs.values()):
                 later.append(entry)  # what it needs was lost and is being made again
@@ -401,14 +414,13 @@ class Coordinator:
             self._devices[step.device].reached = True
         if step.kind in NOT_KEPT:
             return
-        kept = self._store.save_output(step, output, seconds=outcome.seconds, worker=outcome.worker)
-        if step.device and not kept:  # another sweep measured it meanwhile, and its samples stay
-            output = self._store.outputs([step.key]).get(step.key, output)
-        self.outputs[step.key] = output
+        self._store.save_output(step, output, seconds=outcome.seconds, worker=outcome.worker)
         if step.device:
+            self._measured.add(step.key)
             for task in self._of_step.get(step.key, ()):
                 self._close(task)
             return
+        self.outputs[step.key] = output
         tasks = [task for task in self._open() if step.key in {one.key for one in task.making}]
         for task in tasks:
             if task.steps is None:
@@ -416,8 +428,8 @@ class Coordinator:
         self._leave_known(tasks)
         for task in tasks:
             if task.steps is not None and not task.finished:
-                unknown = [one.key for one in task.steps.measuring if one.key not in self.outputs]
-                self.outputs.update(self._store.outputs(unknown))
+                unknown = [one.key for one in task.steps.measuring if one.key not in self._measured]
+                self._measured |= self._store.finished(unknown)
                 self._take_up(task)
 
     def _lost(self, step: Step) -> None:
@@ -452,6 +464,7 @@ class Coordinator:
         step = outcome.step
         queue = self._devices[step.device]
         queue.lost = queue.lost + 1 if outcome.error_class in LOST else 0
+        self._measuring.pop(step.key, None)
         for task in self._of_step.get(step.key, ()):
             self._fail(task, (outcome.error, outcome.error_class))
         unreachable = step.kind is StepKind.REACH and outcome.error_class

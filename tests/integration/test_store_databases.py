@@ -60,6 +60,7 @@ def test_steps_are_kept_once_and_found_by_key(store_at: str) -> None:
         assert store.save_output(step, StepOutput({"n": 1}, {"model.keras": "ab"}), seconds=2.0, worker="w")
         assert not store.save_output(step, StepOutput({"n": 2}), seconds=4.0, worker="w")
         assert store.outputs([step.key, other.key]) == {step.key: StepOutput({"n": 1}, {"model.keras": "ab"})}
+        assert store.finished([step.key, other.key]) == {step.key}
         assert store.outputs([]) == {}
         assert len(store.outputs(f"{step.key if number == 700 else number}" for number in range(1500))) == 1
 
@@ -70,6 +71,7 @@ def test_a_forgotten_step_is_done_again(store_at: str) -> None:
         store.save_output(step, StepOutput({"n": 1}), seconds=2.0, worker="w")
         store.forget([step.key, "unknown"])
         assert store.outputs([step.key]) == {}
+        assert store.finished([step.key]) == set()
         assert store.save_output(step, StepOutput({"n": 2}), seconds=2.0, worker="w")
         assert store.outputs([step.key])[step.key].facts == {"n": 2}
         store.forget([])

@@ -26,6 +26,9 @@ class MemoryStore:
     def outputs(self, keys: Iterable[str]) -> dict[str, StepOutput]:
         return {key: self.kept[key] for key in keys if key in self.kept}
 
+    def finished(self, keys: Iterable[str]) -> set[str]:
+        return set(self.kept) & set(keys)
+
     def save_output(self, step: Step, output: StepOutput, *, seconds: float, worker: str) -> bool:
         assert (seconds, worker) == (1.0, "here")
         assert step.key not in self.kept
@@ -73,6 +76,7 @@ class World:
     folder: Path
     devices: Sequence[str] = ("local", "board")
     rounds: int = 2
+    alike: bool = False
     breaks: Callable[[Step], tuple[str, str] | None] = lambda step: None
     store: MemoryStore = field(default_factory=MemoryStore)
     finished: dict[tuple[str, str], tuple[str, str] | None] = field(default_factory=dict)
@@ -143,7 +147,7 @@ class World:
         if broken is not None:
             return broken
         if step.kind is StepKind.CONVERT:
-            content = f"content of {step.spec['recipe']}".encode()
+            content = f"content of {'z' if self.alike else step.spec['recipe']}".encode()
             return StepOutput({}, {"model": self.blobs.put(content)})
         if step.kind is StepKind.VERIFY:
             sha256 = inputs["convert"].files["model"]
@@ -240,6 +244,29 @@ def test_what_fails_is_recorded_and_stops_nothing_else(
     assert not any(world.finished.values())
     assert broken in titles(again.done)
     assert "a on local 0" not in titles(again.done) or broken in {"convert a", "network"}
+
+
+def test_runs_of_files_that_turn_out_alike_are_measured_once(tmp_path: Path) -> None:
+    world = World(tmp_path, alike=True)
+    done = titles(world.sweep().done, StepKind.LAUNCH, StepKind.ACCURACY)
+    assert len(done) == len(set(done)) == 6
+    assert len(world.finished) == 4
+    assert not any(world.finished.values())
+
+
+@pytest.mark.parametrize("broken", ["z on board 0", "z on board 1"])
+def test_what_failed_for_one_run_is_begun_again_for_another_that_comes_to_need_it(tmp_path: Path, broken: str) -> None:
+    times: list[str] = []
+
+    def breaks(step: Step) -> tuple[str, str] | None:
+        if step.title == broken and not times:
+            times.append(step.title)
+            return "it broke", "EngineError"
+        return None
+
+    world = World(tmp_path, devices=("board",), alike=True, breaks=breaks)
+    world.sweep()
+    assert sorted(map(str, world.finished.values())) == ["('it broke', 'EngineError')", "None"]
 
 
 def test_a_device_that_cannot_be_reached_is_told_before_anything_is_made_for_it_and_the_other_goes_on(
