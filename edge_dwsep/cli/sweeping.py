@@ -6,6 +6,7 @@ __all__ = ["carry_out"]
 
 import json
 import shlex
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,11 @@ def _executor(scheduler: str, blobs: BlobFolder, progress: Progress) -> Executor
     return LaneExecutor(blobs, progress.step)
 
 
+REST = 50
+"""Times as long as it took to look at what is left, it is not looked at again: thousands of runs are not looked through
+at every step, beside what is being measured."""
+
+
 class _Telling:
     """Tells people how a sweep goes: each step as it begins, the time that is left, runs that failed."""
 
@@ -141,6 +147,8 @@ class _Telling:
         self._progress = progress
         self._pace = Pace(self._history, lambda step: seconds_of(step.kind, step.device, plan), COMPILING_AT_ONCE)
         self._done = 0
+        self._time_left = ""
+        self._look_again = 0.0
 
     @property
     def told(self) -> Told:
@@ -156,9 +164,14 @@ class _Telling:
         )
 
     def _begun(self, step: Step) -> None:
-        left = self._left()
-        self._progress.total(self._done + len(left) + 1)
-        self._progress.step(f"{step.title} (about {in_words(self._pace.left(left))} left)")
+        began = time.monotonic()
+        if began >= self._look_again:
+            left = self._left()
+            self._progress.total(self._done + len(left) + 1)
+            self._time_left = in_words(self._pace.left(left))
+            looked = time.monotonic()
+            self._look_again = looked + REST * (looked - began)
+        self._progress.step(f"{step.title} (about {self._time_left} left)")
 
     def _ended(self, outcome: Outcome) -> None:
         self._done += 1
