@@ -101,7 +101,7 @@ async def _ask(address: str, what: str) -> dict[str, Any]:
     from distributed.security import Security
 
     async def answer() -> dict[str, Any]:
-        comm = await connect(address, timeout=CONNECT_SECONDS, **Security().get_connection_args("client"))
+        comm = await connect(address, timeout=0.8 * CONNECT_SECONDS, **Security().get_connection_args("client"))
         try:
             await comm.write({"op": what, "reply": True})
             told = await comm.read()
