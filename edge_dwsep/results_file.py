@@ -65,5 +65,6 @@ def _from_3(values: dict[str, Any]) -> dict[str, Any]:
     if isinstance(model, dict):
         models = [{**model, "trained": True, "reference": values.get("reference")}]
         name = model.get("name", "")
-    runs = [{"model": name, "cost": None, "native": None, **run} if isinstance(run, dict) else run for run in values.get("runs", [])]
+    added = {"model": name, "cost": None, "native": None}
+    runs = [{**added, **run} if isinstance(run, dict) else run for run in values.get("runs", [])]
     return {**rest, "schema_version": SCHEMA_VERSION, "models": models, "sweep": None, "runs": runs}

@@ -90,8 +90,10 @@ def test_a_comparison_that_nobody_reads_ends_with_no_verdict(written: Written, f
     base, head = written("base", run("a")), written("head", run("a"))
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "edge_dwsep", "compare", base, head, "--fail-if", "size>+2%", "--format", form]
-    called = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    command = [sys.executable, "-m", "edge_dwsep", "compare", str(base), str(head), "--fail-if", "size>+2%"]
+    called = subprocess.run(
+        [*command, "--format", form], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
     os.close(writing)
     assert called.returncode == 3
     assert called.stderr.startswith("edge-dwsep: the comparison cannot be printed: ")
