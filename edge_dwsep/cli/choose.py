@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["choose", "constraint_options", "constraints_from"]
+__all__ = ["choose", "chosen", "constraint_options", "constraints_from"]
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +12,7 @@ import click
 from edge_dwsep.cli.options import json_option
 
 if TYPE_CHECKING:
-    from edge_dwsep.choice import Constraints
+    from edge_dwsep.choice import Choice, Constraints
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -44,32 +44,42 @@ def constraints_from(given: Mapping[str, str | None]) -> Constraints:
     return Constraints.from_texts(given, option=lambda name: f"--{name.replace('_', '-')}")
 
 
+def chosen(results: Mapping[str, Any], pareto: str | None, constraints: Mapping[str, str | None]) -> Choice:
+    """The choice that the options ask for, or the plan of the sweep where they do not say."""
+    from edge_dwsep.choice import DEFAULT_OBJECTIVES
+    from edge_dwsep.choice import choose as choose_among
+
+    asked = ((results.get("sweep") or {}).get("plan") or {}).get("choose") or {}
+    planned = {name: asked[name] for name in constraints if isinstance(asked.get(name), str)}
+    names = [name.strip() for name in (pareto or "").split(",") if name.strip()]
+    limits = constraints_from({**planned, **{name: text for name, text in constraints.items() if text}})
+    return choose_among(results, names or asked.get("pareto") or DEFAULT_OBJECTIVES, limits)
+
+
 @click.command()
 @click.argument("source")
 @click.option(
     "--pareto",
-    default="top1,p50,size",
-    show_default=True,
-    help="What to choose by, separated by commas: top1, p50, p90, p99, size, memory, instructions.",
+    help="What to choose by, separated by commas: top1, p50, p90, p99, size, memory, instructions. [default: the "
+    "sweep's, else top1,p50,size]",
 )
 @constraint_options
 @click.option("--store", help="Store that has the sweep: a file or a URL. [default: $EDGE_DWSEP_STORE, or the user's]")
 @json_option
-def choose(source: str, pareto: str, store: str | None, as_json: bool, **constraints: str | None) -> int:
+def choose(source: str, pareto: str | None, store: str | None, as_json: bool, **constraints: str | None) -> int:
     """Tell which variants of SOURCE are worth shipping, and recommend one.
 
-    SOURCE is a results.json, a folder with one, or the id of a sweep of the store.
+    SOURCE is a results.json, a folder with one, or the id of a sweep of the store, whose plan says what the options
+    leave open.
 
     Figures whose 95 % intervals overlap are not ranked as if they differed. A constraint is met or not met where the
     whole interval says so, and otherwise it cannot be told.
     """
-    from edge_dwsep.choice import choose as choose_among
     from edge_dwsep.results_source import results_of
 
-    limits = constraints_from(constraints)
-    objectives = [name.strip() for name in pareto.split(",") if name.strip()]
+    constraints_from(constraints)  # what cannot be read is told before anything is opened
     results = results_of(source, store)
-    choice = choose_among(results, objectives, limits)
+    choice = chosen(results, pareto, constraints)
     if as_json:
         import json
 

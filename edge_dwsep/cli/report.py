@@ -4,16 +4,11 @@ from __future__ import annotations
 
 __all__ = ["report"]
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_dwsep.cli.choose import constraint_options, constraints_from
-
-if TYPE_CHECKING:
-    from edge_dwsep.choice import Choice
+from edge_dwsep.cli.choose import chosen, constraint_options, constraints_from
 
 PAGE = "report.html"
 PRINTED = "-"
@@ -57,7 +52,7 @@ def report(
     form = form or ("markdown" if output and Path(output).suffix.lower() in MARKDOWN_ENDINGS else "html")
     place = output or (PAGE if form == "html" else PRINTED)
     results = together([(source, results_of(source, store)) for source in sources])
-    choice = _chosen(results, pareto, constraints)
+    choice = chosen(results, pareto, constraints)
     from edge_dwsep.report import markdown, render
 
     text = markdown(results, choice) if form == "markdown" else render(results, choice)
@@ -69,14 +64,3 @@ def report(
     write_text(Path(place), text)
     click.echo(f"report: {place}")
     return 0
-
-
-def _chosen(results: Mapping[str, Any], pareto: str | None, constraints: Mapping[str, str | None]) -> Choice:
-    """The choice that the options ask for, or the plan of the sweep where they do not say."""
-    from edge_dwsep.choice import DEFAULT_OBJECTIVES, choose
-
-    asked = ((results.get("sweep") or {}).get("plan") or {}).get("choose") or {}
-    planned = {name: asked[name] for name in constraints if isinstance(asked.get(name), str)}
-    names = [name.strip() for name in (pareto or "").split(",") if name.strip()]
-    limits = constraints_from({**planned, **{name: text for name, text in constraints.items() if text}})
-    return choose(results, names or asked.get("pareto") or DEFAULT_OBJECTIVES, limits)

@@ -73,10 +73,10 @@ def differences(base: Mapping[str, Any], head: Mapping[str, Any], pairs: Sequenc
         elif _differ(before, after, "engine_version"):
             yield (
                 "engine",
-                f"{before['engine']} was version {before['engine_version']} and is {after['engine_version']}",
+                f"{before['engine']} was version {before.get('engine_version')} and is {after.get('engine_version')}",
             )
         if _differ(before, after, "harness_sha256"):
-            was, now = before["harness_sha256"], after["harness_sha256"]
+            was, now = (str(run.get("harness_sha256") or "not told") for run in (before, after))
             yield "harness", f"the measuring program was {was[:12]} and is {now[:12]} (harness_sha256)"
     yield from _of_results(base, head, pairs)
 
@@ -93,7 +93,8 @@ def _of_results(base: Mapping[str, Any], head: Mapping[str, Any], pairs: Sequenc
 
 
 def _differ(before: Mapping[str, Any], after: Mapping[str, Any], key: str) -> bool:
-    return bool(before.get(key) and after.get(key) and before[key] != after[key])
+    """Whether two runs that were measured differ in something, or only one of them tells it."""
+    return before["status"] == after["status"] == "ok" and (before.get(key) or "") != (after.get(key) or "")
 
 
 def _data(data: Mapping[str, Any]) -> str:

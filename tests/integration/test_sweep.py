@@ -83,6 +83,19 @@ def test_the_folder_has_artifacts_that_are_not_stale_results_with_samples_and_re
 
 
 @pytest.mark.slow
+def test_choosing_afterwards_starts_from_the_plan_of_the_sweep(place: Place, swept: dict[str, Any]) -> None:
+    limited = place.run(
+        "sweep", *PLAN, "--scheme", "float32,w8a8", "--max-size", "500kB", "--output", "limited", "--json"
+    )
+    assert limited.returncode == 0, limited.stderr
+    chosen = place.run("results", "choose", "limited", "--json")
+    assert json.loads(chosen.stdout) == json.loads(limited.stdout)["choice"]
+    wider = place.run("results", "choose", "limited", "--max-size", "2MB", "--json")
+    assert json.loads(wider.stdout)["devices"][0]["unmet"] == {}
+    assert json.loads(chosen.stdout)["devices"][0]["unmet"] != {}
+
+
+@pytest.mark.slow
 def test_rounds_are_taken_in_turns_over_all_runs(swept: dict[str, Any]) -> None:
     launches = [step["title"].partition(", round ") for step in swept["steps_done"] if step["kind"] == "launch"]
     assert [said[2] for said in launches] == ["1 of 2"] * 4 + ["2 of 2"] * 4

@@ -281,6 +281,7 @@ OTHER_DATA = {"data": {"name": "others", "sha256": "e" * 64}}
     [
         ("engine", {"engine_version": "2.4.0"}, {}, "litert was version 2.3.0 and is 2.4.0"),
         ("harness", {"harness_sha256": "c" * 64}, {}, "the measuring program was bbbbbbbbbbbb and is cccccccccccc"),
+        ("harness", {"harness_sha256": None}, {}, "the measuring program was bbbbbbbbbbbb and is not told"),
         ("data", {}, OTHER_DATA, "accuracy was counted on photos (dddddddddddd) and is on others (eeeeeeeeeeee)"),
         ("settings", {}, {"settings": {"scenario": "offline"}}, "scenario was single-stream and is offline"),
         (
