@@ -192,7 +192,7 @@ class Session:
         plan, network = self._plan, run.variant.network
         what = Measuring(
             plan.measure.latency(run.threads),
-            accuracy=plan.measures_accuracy,
+            accuracy=plan.measures_accuracy and network.trained,  # random weights have none
             label_offset=plan.label_offset,
             profile_ops=plan.measure.profile_ops,
             cost=plan.measure.cost if run.counts else "",
