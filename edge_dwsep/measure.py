@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "LatencySettings",
+    "known_options",
     "latency_of_launches",
     "launch",
     "measure_latency",
@@ -130,14 +131,17 @@ def require_known_options(options: Mapping[str, str], engines: Collection[str]) 
         require_options(name, {option: value for option, value in options.items() if option in known[name]})
 
 
+def known_options(engine: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Those of the options that an engine knows."""
+    known = {option.name for option in engine_options(engine)}
+    return {name: value for name, value in options.items() if name in known}
+
+
 def setup_of(artifact: Artifact, engine: str, settings: LatencySettings) -> Setup:
     """The setup of a run: of the options those that the engine knows."""
-    known = {option.name for option in engine_options(engine)}
     return Setup(
         settings=EngineSettings(
-            threads=settings.threads,
-            batch=settings.batch,
-            options={name: value for name, value in settings.options.items() if name in known},
+            threads=settings.threads, batch=settings.batch, options=known_options(engine, settings.options)
         ),
         conditions=settings.conditions,
         memory_limit_bytes=settings.memory_limit_bytes,

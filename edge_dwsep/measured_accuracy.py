@@ -15,7 +15,7 @@ __all__ = [
 import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from dwsep_runtime.golden import LARGE_DIFFERENCE
 from dwsep_runtime.preprocessing import Preprocessing
 from dwsep_runtime.shares import mcnemar, wilson_interval
 from edge_dwsep.datasets.evaluation import EvaluationSet
+from edge_dwsep.measure import known_options
 from edge_dwsep.per_class import confusion_matrix, per_class
 from edge_dwsep.results import circumstances
 
@@ -49,11 +50,13 @@ class AccuracySettings:
         threads: of the engine.
         timeout: seconds that a run may take.
         tolerance: difference of outputs that counts as agreeing, as a share of the span of the reference's.
+        options: of the engines; each takes those that it knows.
     """
 
     threads: int = 1
     timeout: float = 3600.0
     tolerance: float = 0.01
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,10 @@ def measure_accuracy(
         artifact.file,
         engine,
         Accuracy(str(files.inputs), str(files.labels), preprocessing, label_offset, golden),
-        Setup(EngineSettings(threads=settings.threads), manifest_sha256=artifact.manifest_sha256),
+        Setup(
+            EngineSettings(threads=settings.threads, options=known_options(engine, settings.options)),
+            manifest_sha256=artifact.manifest_sha256,
+        ),
         timeout=settings.timeout,
     )
     measured = result["measured"]

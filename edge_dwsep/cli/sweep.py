@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be run, and for how long, and stop.")
 @click.option("--resume", is_flag=True, help="Go on with the sweep in --output, which then needs no plan.")
-@click.option("--again", is_flag=True, help="Measure anew what is in the store already.")
+@click.option("--again", is_flag=True, help="Measure anew, for this folder, what is in the store already.")
 @click.option("--no-wait", is_flag=True, help="Fail rather than wait for a device that is in use.")
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="Let the workers of a dask.distributed scheduler do it.")
 @click.option("--mlflow", metavar="URI", help="Log to MLflow, too: http://HOST:PORT of a server, or sqlite:///FILE.")

@@ -45,7 +45,7 @@ def search_runs(session: Session, plan: SweepPlan, expansion: Expansion, store: 
     for run in expansion.runs:
         devices.setdefault(run.device, []).append(run)
     chosen_by = objectives_of(plan)
-    share = -(-plan.search.trials // len(devices))
+    share = max(1, plan.search.trials // len(devices))
     with contextlib.ExitStack() as open_studies:
         searches = [
             open_studies.enter_context(

@@ -139,10 +139,7 @@ def sweep_folder(folder: Path) -> Iterator[None]:
     try:
         with locked_if_free(folder / LOCK) as ours:
             if not ours:
-                raise SweepBusy(
-                    f"another sweep is at work in {folder}; wait for it, or give another --output: "
-                    "what both need is made once, whatever the folder"
-                )
+                raise SweepBusy(f"another sweep is at work in {folder}; wait for it, or give another --output")
             yield
     except OSError as error:
         if error.filename != str(folder / LOCK):

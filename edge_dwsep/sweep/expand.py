@@ -90,7 +90,7 @@ class PlannedRun:
         device: where; its name.
         engine: by what.
         threads: of the engine.
-        counts: whether its instructions are counted, too.
+        counts: whether its instructions are counted, instead of being timed.
     """
 
     variant: Variant

@@ -25,7 +25,7 @@ from typing import Any
 
 from dwsep_runtime.engines import ENGINES
 from dwsep_runtime.harness import harness_sha256
-from edge_dwsep.measure import LatencySettings
+from edge_dwsep.measure import LatencySettings, known_options
 from edge_dwsep.sweep.blobs import BlobFolder
 from edge_dwsep.sweep.errors import LostContent
 from edge_dwsep.sweep.steps import Step, StepKind, StepOutput
@@ -235,6 +235,7 @@ def steps_of_run(
             "reference_sha256": evaluated.reference_sha256,
             "preprocessing": made.manifest["preprocessing"],
             "label_offset": what.label_offset,
+            "options": known_options(engine, settings.options),
         }
         more = {"data": evaluated.data, "reference": evaluated.reference}
         accuracy = step(StepKind.ACCURACY, f"classify with {title}", counted_on, more)

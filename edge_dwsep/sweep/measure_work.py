@@ -159,7 +159,7 @@ def _record(
         artifact,
         engine,
         files,
-        AccuracySettings(timeout=float(step.asides["timeout"])),
+        AccuracySettings(timeout=float(step.asides["timeout"]), options=step.spec["options"]),
         preprocessing=artifact.manifest.preprocessing,
         label_offset=int(step.spec["label_offset"]),
         reference=reference,

@@ -58,6 +58,7 @@ def latency(**changes: Any) -> dict[str, Any]:
         (latency(min_seconds=9.0), TIMED),
         (latency(min_samples=9), TIMED),
         (latency(precision=0.01), TIMED),
+        (latency(options={"kernels": "builtin"}), MEASURED),
         (latency(options={"xnnpack": "off"}), TIMED),
         (latency(conditions=Conditions(governor="performance")), TIMED),
     ],
