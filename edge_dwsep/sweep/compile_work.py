@@ -79,6 +79,7 @@ def _reference(step: Step, inputs: Inputs, blobs: BlobFolder) -> StepOutput:
     """Run the Keras model on the images that artifacts are compared on, and on all that have labels."""
     import numpy as np
 
+    from dwsep_runtime.accuracy import require_labels_below
     from dwsep_runtime.arrays import encode_array
     from dwsep_runtime.shares import wilson_interval
 
@@ -93,6 +94,8 @@ def _reference(step: Step, inputs: Inputs, blobs: BlobFolder) -> StepOutput:
         made = reference_of(model, facts, data.facts["name"], data.facts["sha256"], images, applied)
         if LABELS in data.files:
             labels = kept_array(data.files, LABELS, blobs)
+            if len(model.output_shape) == 2:
+                require_labels_below(model.output_shape[1] - int(step.spec["label_offset"]), labels)
             predictions = predictions_of(model, applied, images, int(step.spec["label_offset"]))
             correct = int(np.count_nonzero(predictions == labels))
             told = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["accuracy"]
+__all__ = ["accuracy", "require_labels_below"]
 
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ def accuracy(
         )
     loop = InferenceLoop(engine, images, scenario.preprocessing)
     classes = _classes(loop, scenario.label_offset)
-    _require_labels_below(classes, labels)
+    require_labels_below(classes, labels)
     wanted = np.asarray(labels, np.int64) + scenario.label_offset
     predictions = np.empty(len(images), np.int32)
     top5_correct = 0
@@ -102,7 +102,12 @@ def _classes(loop: InferenceLoop, label_offset: int) -> int:
     return outputs - label_offset
 
 
-def _require_labels_below(classes: int, labels: NDArray[Any]) -> None:
+def require_labels_below(classes: int, labels: NDArray[Any]) -> None:
+    """Make sure that labels are numbers of a model's classes.
+
+    Raises:
+        InvalidInput: one is not.
+    """
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise InvalidInput(
