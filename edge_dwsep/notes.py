@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+FIGURE = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+"""An address, 127.0.0.1, is a number with more points than one."""
 
 
 def condensed_notes(runs: Sequence[Mapping[str, Any]], title: Callable[[Mapping[str, Any]], str]) -> list[str]:
@@ -42,5 +44,5 @@ def _notes(run: Mapping[str, Any]) -> list[str]:
 
 
 def _first_number(note: str) -> float:
-    found = NUMBER.search(note)
+    found = FIGURE.search(note)
     return float(found[0].replace(",", "")) if found else 0.0

@@ -104,7 +104,7 @@ def measure_work(
     """
     device = devices.device(step, say)
     if step.kind is StepKind.REACH:
-        return StepOutput({"description": dict(device.description)})
+        return StepOutput({"description": dict(device.description), "root": device.root})  # which is asked of it
     with alone_here(wait=bool(step.asides.get("wait", True)), say=say) if step.device == "local" else nullcontext():
         return _done(step, device, inputs, blobs, devices)
 

@@ -15,7 +15,6 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -35,7 +34,7 @@ from edge_dwsep.sweep.errors import InvalidSweep
 from edge_dwsep.sweep.plan import SweepPlan
 from tests.device_faults import soon
 from tests.postgres_fixtures import PostgresServer, postgres
-from tests.sweep_place import Place
+from tests.sweep_place import Place, one_line, sweeping, temporary, told
 
 __all__ = ["postgres"]
 
@@ -61,106 +60,6 @@ def place(ready: Place, tmp_path: Path) -> Place:
     """A copy of that place."""
     shutil.copytree(ready.folder, tmp_path, dirs_exist_ok=True, symlinks=True)
     return Place(tmp_path)
-
-
-@dataclass
-class Sweeping:
-    """A sweep under way, in a session of its own."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def said(self) -> str:
-        """What it has told so far."""
-        return self.log.read_text(encoding="utf-8", errors="replace")
-
-    def until(self, words: str, times: int = 1, seconds: float = 120) -> bool:
-        """Wait until it has told something so often; False if it ended before."""
-        deadline = time.monotonic() + seconds
-        while self.said.count(words) < times:
-            if self.process.poll() is not None:
-                return False
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.01)
-        return True
-
-    def ended(self, number: int) -> int:
-        """Send a signal, and wait for the end; the exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-    def family(self) -> dict[int, str]:
-        """Command lines of all processes of the sweep: those that have its mark in their environment."""
-        found = {}
-        mark = f"SWEEPING={self.log}".encode()
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if mark in (process / "environ").read_bytes().split(b"\0"):
-                    found[int(process.name)] = (process / "cmdline").read_bytes().decode().replace("\0", " ")
-        return found
-
-    def lanes(self) -> list[int]:
-        """Numbers of its processes that do steps."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        family = self.family()
-        return [int(number) for number in children if "spawn_main" in family.get(int(number), "")]
-
-    def timed(self) -> list[int]:
-        """Numbers of the processes of the runtime."""
-        return [number for number, command in self.family().items() if "from dwsep_runtime" in command]
-
-    def alone(self) -> bool:
-        """Whether no process of the sweep is left, soon."""
-        return soon(lambda: not self.family(), 20)
-
-
-@contextlib.contextmanager
-def sweeping(place: Place, *arguments: object, program: Sequence[object] = ("-m", "edge_dwsep")) -> Iterator[Sweeping]:
-    """A sweep under way; killed in the end."""
-    log = place.folder / f"log-{len(list(place.folder.glob('log-*')))}"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, *map(str, (*program, "sweep", *arguments))],
-            env={**place.environment, "SWEEPING": str(log), "TMPDIR": str(temporary(place))},
-            cwd=place.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    under_way = Sweeping(process, log)
-    try:
-        yield under_way
-    finally:
-        for number in [process.pid, *under_way.family()]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
-        process.wait()
-
-
-def temporary(place: Place) -> Path:
-    """The folder for temporary files of a sweep that is to be ended."""
-    folder = place.folder / "tmp"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """What a sweep that went well told as JSON."""
-    assert done.returncode == 0, done.stderr
-    results: dict[str, Any] = json.loads(done.stdout)
-    return results
-
-
-def one_line(done: subprocess.CompletedProcess[str], code: int, *words: str) -> str:
-    """The one line that says why a command failed."""
-    lines = [line for line in done.stderr.splitlines() if line.startswith(("edge-dwsep: ", "Error: "))]
-    assert done.returncode == code, (done.returncode, done.stderr)
-    assert len(lines) == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    assert all(word in lines[0] for word in words), lines[0]
-    return lines[0]
 
 
 def complete(place: Place, results: dict[str, Any], folder: str = "out", runs: int = 2, launches: int = 2) -> None:

@@ -28,6 +28,7 @@ def run(name: str, *warnings: str, error: str | None = None) -> dict[str, Any]:
         ([run("a", "hot", "busy"), run("b", "busy")], ["a: hot", "2 of 2 runs: busy"]),
         ([run("a", error="no room"), run("b", error="no room")], ["2 of 2 runs: failed: no room"]),
         ([run("a", error="x"), run("b", error="y")], ["a: failed: x", "b: failed: y"]),
+        ([run("a", error="127.0.0.1 port 22 does not answer")], ["a: failed: 127.0.0.1 port 22 does not answer"]),
     ],
 )
 def test_notes_that_differ_by_numbers_alone_are_told_once_by_the_largest(
