@@ -299,6 +299,8 @@ class Coordinator:
         """Whether the files of a known output are there; one that is not is forgotten."""
         if key in self._whole:
             return True
+        if key not in self.outputs:
+            return False
         if all(self._blobs.has(sha256) for sha256 in self.outputs[key].files.values()):
             self._whole.add(key)
             return True

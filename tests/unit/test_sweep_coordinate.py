@@ -77,6 +77,7 @@ class World:
     devices: Sequence[str] = ("local", "board")
     rounds: int = 2
     alike: bool = False
+    before: bool = False
     breaks: Callable[[Step], tuple[str, str] | None] = lambda step: None
     store: MemoryStore = field(default_factory=MemoryStore)
     finished: dict[tuple[str, str], tuple[str, str] | None] = field(default_factory=dict)
@@ -124,7 +125,8 @@ class World:
             for device in self.devices:
                 names[len(tasks)] = (name, device)
                 steps_of = lambda made, device=device: self.steps_of(device, made)  # noqa: E731
-                tasks.append(RunTask(len(tasks), device, self.convert[name], self.verify[name], steps_of))
+                before = (self.network,) if self.before else ()
+                tasks.append(RunTask(len(tasks), device, self.convert[name], self.verify[name], steps_of, before))
 
         def finish(task: RunTask, outputs: Mapping[str, StepOutput]) -> None:
             assert names[task.position] not in self.finished
@@ -321,6 +323,24 @@ def test_files_that_are_lost_are_made_again_and_what_was_measured_stays(tmp_path
     assert "convert a" not in done
     assert [title for title in done if "on local" in title] == [launches[-1].title]
     assert not any(world.finished.values())
+
+
+def test_a_file_that_is_lost_after_all_was_measured_is_made_again_and_nothing_else(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.sweep()
+    world.blobs.path(hashlib.sha256(b"content of b").hexdigest()).unlink()
+    world.finished.clear()
+    assert titles(world.sweep().done, StepKind.CONVERT, StepKind.LAUNCH, StepKind.ACCURACY) == ["convert b"]
+    assert not any(world.finished.values())
+
+
+def test_what_decides_how_a_run_is_measured_is_known_before_it_is(tmp_path: Path) -> None:
+    world = World(tmp_path, before=True)
+    world.sweep()
+    world.store.forget([world.network.key])
+    world.finished.clear()
+    assert titles(world.sweep().done) == ["network"]
+    assert len(world.finished) == 4
 
 
 def test_a_damaged_file_is_never_used(tmp_path: Path) -> None:
