@@ -348,9 +348,13 @@ def test_steps_are_counted_as_they_will_be_shared():
         ("launch", "pi"): 24 * 2 * 5,
         ("operators", "local"): 48,
         ("operators", "pi"): 48,
-        ("accuracy", "local"): 24,
-        ("accuracy", "pi"): 24,
     }
+
+
+def test_accuracy_is_counted_once_for_all_threads_of_a_network_that_is_trained():
+    plan = SweepPlan((CHECKPOINT,), schemes=("float32", "w8a8"), threads=(1, 2), data="fashion-mnist-sample")
+    plan = replace(plan, formats=("tflite",), engines=("litert", "tflite"))
+    assert count(expand(plan, devices=DEVICES, data=FASHION), plan)["accuracy", "local"] == 2 * 2
 
 
 def test_what_is_measured_takes_as_long_as_it_is_told_to():
