@@ -5,7 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("peers", "overhead", "accuracy_loop", "verdicts", "gate", "speed", "targets", "lab", "store", "sweep")
+BENCHMARKS = (
+    "peers",
+    "overhead",
+    "accuracy_loop",
+    "verdicts",
+    "gate",
+    "speed",
+    "targets",
+    "lab",
+    "store",
+    "sweep",
+    "search",
+)
 
 if __name__ == "__main__":
     codes = []

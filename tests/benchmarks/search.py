@@ -7,7 +7,9 @@ as it would have measured them. Its front and the full grid's front by that very
 rounds' medians, so that neither profits from the luck of what chose it: by the hypervolume that they dominate, and by
 how many points of the grid's front the search has an equal of: a point of its own front that is worse in no objective
 by more than the intervals leave open. The peer is random search with as many measurements. As good as the grid is what
-falls behind by no more than a standard deviation of what the grid's own front does when all is measured once more.
+matches as many of its points as the front of the whole grid does when all of it is measured once more. Intervals of
+accuracy are those of networks on their own, not paired by image, so they leave 2 points open; "the very points" is how
+many of the grid's front were measured and kept themselves.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from dwsep_runtime.percentiles import student_t
 from edge_dwsep.search import Point, StudySettings, search
 from edge_dwsep.search.fronts import hypervolume, non_dominated
 from edge_dwsep.search.space import Space
-from tests.benchmarks.figures import HEADER, show
+from tests.benchmarks.figures import HEADER, show, tell
 
 GRID = Path(__file__).with_name("search_grid.json")
 AXES = ("alpha", "resolution", "recipe", "engine", "threads")
@@ -221,15 +223,13 @@ def main() -> bool:
             if one != other
         ]
         say(f"{title}, whole grid again", again)
-        for key, label in (
-            ("volume", "hypervolume beside the grid's"),
-            ("matched", "points of the grid's front matched"),
-        ):
-            mine, peer = (statistics.mean(one[key] for one in told[name]) for name in ("ours", "random"))
-            values = [one[key] for one in again]
-            goal = min(1.0, statistics.mean(values)) - statistics.stdev(values)
-            what = f"{label}, {title}"
-            met.append(show(what, f"{mine:.4f}", f"{peer:.4f}", mine / peer, f"ours >= {goal:.4f}", met=mine >= goal))
+        for name, searches in told.items():
+            volume = statistics.mean(one["volume"] for one in searches)
+            tell(f"hypervolume beside the grid's, {title}, {name}", f"{volume:.4f}")
+        mine, peer = (statistics.mean(one["matched"] for one in told[name]) for name in ("ours", "random"))
+        goal = statistics.mean(one["matched"] for one in again)
+        what = f"points of the grid's front matched, {title}"
+        met.append(show(what, f"{mine:.4f}", f"{peer:.4f}", mine / peer, f"ours >= {goal:.4f}", met=mine >= goal))
     return all(met)
 
 
