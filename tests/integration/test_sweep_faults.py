@@ -135,6 +135,7 @@ def test_a_process_that_compiles_is_killed_and_the_other_variants_go_on(place: P
     arguments = (*MADE, "--scheme", "float16", "--processes", "1", "--output", "again")
     with sweeping(place, *arguments) as sweep:
         assert sweep.until("export")
+        assert soon(lambda: bool(sweep.lanes()), 20)
         for number in sweep.lanes():
             os.kill(number, signal.SIGKILL)
         assert sweep.process.wait(60) == 5
@@ -190,8 +191,8 @@ def size_of(folder: Path) -> int:
 @pytest.mark.parametrize(
     ("where", "room", "said"),
     [
-        ("full", 300, "edge-dwsep: writing to full/artifacts failed: No space left on device"),
-        ("full", 390, "edge-dwsep: writing to full failed: No space left on device; no file is half-written"),
+        ("full", 300, "full/artifacts failed: No space left on device"),
+        ("full", 390, "full failed: No space left on device; no file is half-written"),
         ("cache", 60, "blobs cannot be written: No space left on device; free space there or set XDG_CACHE_HOME"),
         ("data", 130, "results.sqlite cannot grow: the disk is full; free space there"),
     ],
