@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_OBJECTIVES", "MEMORY_SCATTER", "OBJECTIVES", "Figure", "Objective", "objectives_named"]
+__all__ = [
+    "DEFAULT_OBJECTIVES",
+    "INSTRUCTIONS_SCATTER",
+    "MEMORY_SCATTER",
+    "OBJECTIVES",
+    "Figure",
+    "Objective",
+    "objectives_named",
+]
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +22,11 @@ from edge_dwsep.table import milliseconds
 
 MEMORY_SCATTER = 0.025
 """How far the peak of one and the same file moved from process to process: 59.1 to 60.5 MB."""
+
+
+INSTRUCTIONS_SCATTER = 1e-4
+"""How far the count of one and the same file moved from run to run at most, rounded up: 0.004 %. The least and most of
+a run's inferences say nothing of that: the first ones of a process take more."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,10 @@ def _exact(value: float | None) -> Figure | None:
 
 def _instructions(run: Mapping[str, Any]) -> Figure | None:
     cost = run.get("cost")
-    return Figure(cost["per_inference"], cost["least"], cost["most"]) if cost else None
+    if not cost:
+        return None
+    count = cost["per_inference"]
+    return Figure(count, count / (1 + INSTRUCTIONS_SCATTER), count * (1 + INSTRUCTIONS_SCATTER))
 
 
 def _memory(run: Mapping[str, Any]) -> Figure | None:

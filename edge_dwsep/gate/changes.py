@@ -11,7 +11,7 @@ from typing import Any
 
 from dwsep_runtime.shares import mcnemar
 from edge_dwsep.answers import discordant
-from edge_dwsep.choice.objectives import MEMORY_SCATTER
+from edge_dwsep.choice.objectives import INSTRUCTIONS_SCATTER, MEMORY_SCATTER
 from edge_dwsep.gate.latency_change import ALONE, mann_whitney, median_ratio, percentile_ratio, samples_by_process
 from edge_dwsep.gate.rules import METRICS, POINTS
 from edge_dwsep.share_differences import paired_difference, unpaired_difference
@@ -160,7 +160,10 @@ _BOTH = math.exp(math.log(1 + MEMORY_SCATTER) / math.sqrt(2))
 
 def _instructions(run: Run) -> tuple[float, float, float] | None:
     cost = run.get("cost")
-    return None if not cost else (cost["per_inference"], cost["least"], cost["most"])
+    if not cost:
+        return None
+    count = cost["per_inference"]
+    return count, count / (1 + INSTRUCTIONS_SCATTER), count * (1 + INSTRUCTIONS_SCATTER)
 
 
 COSTS: Mapping[str, Callable[[Run], tuple[float, float, float] | None]] = {
