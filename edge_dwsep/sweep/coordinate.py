@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["Coordinator", "Hooks", "RunTask"]
+__all__ = ["Coordinator"]
 
-import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from edge_dwsep.sweep.blobs import BlobFolder
-from edge_dwsep.sweep.measure_steps import Made, RunSteps, made_from
+from edge_dwsep.sweep.device_queue import DeviceQueue
+from edge_dwsep.sweep.measure_steps import Made, made_from
 from edge_dwsep.sweep.steps import Executor, Outcome, Step, StepKind, StepOutput
+from edge_dwsep.sweep.tasks import Hooks, RunTask, StepStore
 
 MOST_LOST = 2
 """Steps in a row whose device could not be reached, after which its others are not tried."""
@@ -26,92 +26,7 @@ GONE = frozenset({"DeviceRefused", "HostLacks", "DeviceBusy", "UnknownDevice", "
 NOT_KEPT = frozenset({StepKind.REACH, StepKind.PUSH})
 """Kinds whose output is true of the device as it is now alone."""
 
-PHASES = {StepKind.LAUNCH: 0, StepKind.COUNT: 0, StepKind.OPERATORS: 1, StepKind.ACCURACY: 2}
-"""Order on a device: rounds of latency first, over all runs, so that drift hits all alike."""
-
 POLL_SECONDS = 1.0
-
-
-class StepStore(Protocol):
-    """What the coordinator asks of a store."""
-
-    def outputs(self, keys: Iterable[str]) -> dict[str, StepOutput]:
-        """Outputs of those of the steps that are finished."""
-        ...
-
-    def finished(self, keys: Iterable[str]) -> set[str]:
-        """Those of the steps that are finished."""
-        ...
-
-    def save_output(self, step: Step, output: StepOutput, *, seconds: float, worker: str) -> bool:
-        """Keep an output; whether it was kept, and not one that was there already."""
-        ...
-
-    def forget(self, keys: Iterable[str]) -> None:
-        """Forget outputs whose files are lost."""
-        ...
-
-
-@dataclass
-class RunTask:
-    """A run of the sweep under way.
-
-    Attributes:
-        position: of the run in the plan.
-        device: name.
-        convert: makes its file.
-        verify: makes its manifest.
-        steps_of: gives the steps that measure it once its artifact is known, and ``before`` is done.
-        before: steps that decide which these are, such as the one that opens the data.
-        made: the artifact; None until it is made.
-        steps: that measure it; None until the artifact is made.
-        error: why it failed, and the name of the error's class; None unless it did.
-        finished: whether nothing is left to be done for it.
-    """
-
-    position: int
-    device: str
-    convert: Step
-    verify: Step
-    steps_of: Callable[[Made], RunSteps]
-    before: tuple[Step, ...] = ()
-    made: Made | None = None
-    steps: RunSteps | None = None
-    error: tuple[str, str] | None = None
-    finished: bool = False
-
-    @property
-    def making(self) -> tuple[Step, ...]:
-        """Steps that are done before those are known that measure it."""
-        return (self.convert, self.verify, *self.before)
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What a coordinator asks and tells.
-
-    Attributes:
-        known: asked of runs whose artifacts are known, with the outputs so far: which of them are in the store.
-        finished: told of each run whose steps are all done or of which one failed, with the outputs of its steps.
-        begun: told of each step that begins.
-        ended: told how each step ended.
-    """
-
-    known: Callable[[Sequence[RunTask], Mapping[str, StepOutput]], Sequence[RunTask]]
-    finished: Callable[[RunTask, Mapping[str, StepOutput]], None]
-    begun: Callable[[Step], None] = lambda step: None
-    ended: Callable[[Outcome], None] = lambda outcome: None
-
-
-@dataclass
-class _DeviceQueue:
-    """Steps for one device, and how it fares."""
-
-    heap: list[tuple[int, int, int, str]] = field(default_factory=list)
-    running: str = ""
-    lost: int = 0
-    pushed: set[str] = field(default_factory=set)
-    reached: bool = False
 
 
 class Coordinator:
@@ -156,7 +71,7 @@ class Coordinator:
         self._running: set[str] = set()
         self._measuring: dict[str, Step] = {}
         self._of_step: dict[str, list[RunTask]] = {}
-        self._devices = {task.device: _DeviceQueue(reached=task.device not in reach) for task in tasks}
+        self._devices = {task.device: DeviceQueue(reached=task.device not in reach) for task in tasks}
         self._remade: dict[str, int] = {}
         self._to_compile: list[str] | None = None
         self._whole: set[str] = set()
@@ -240,8 +155,7 @@ class Coordinator:
             if step.key in self._measured or step.key in self._measuring:
                 continue
             self._measuring[step.key] = step
-            phase, at = PHASES[step.kind], int(step.spec.get("round", 0))
-            heapq.heappush(queue.heap, (phase, at, task.position, step.key))
+            queue.add(step, task.position)
         self._close(task)
 
     def _close(self, task: RunTask) -> None:
@@ -349,7 +263,7 @@ class Coordinator:
         """Begin a step on each device that is free; this machine waits until nothing else is done on it."""
         compiling = any(key in self._graph for key in self._running) or bool(self._compiling())
         emulating = any(
-            self._devices[name].running or self._devices[name].heap for name in self._emulated & set(self._devices)
+            self._devices[name].running or self._devices[name] for name in self._emulated & set(self._devices)
         )
         for device, queue in self._devices.items():
             if queue.running or (device == "local" and (compiling or emulating)):
@@ -358,12 +272,12 @@ class Coordinator:
             if step is not None:
                 self._begin(step)
 
-    def _next(self, queue: _DeviceQueue) -> Step | None:
+    def _next(self, queue: DeviceQueue) -> Step | None:
         """The step that a device is to do next, taken off its queue; before the first of an artifact, its push."""
         later = []
         found = None
-        while queue.heap and found is None:
-            entry = heapq.heappop(queue.heap)
+        while queue and found is None:
+            entry = queue.take()
             step = self._measuring[entry[3]]
             tasks = [task for task in self._of_step[step.key] if not task.finished]
             if not tasks:
@@ -382,7 +296,7 @@ class Coordinator:
             else:
                 found = step
         for entry in later:
-            heapq.heappush(queue.heap, entry)
+            queue.put_back(entry)
         return found
 
     def _begin(self, step: Step) -> None:
@@ -442,8 +356,7 @@ class Coordinator:
             found = (needed in self.outputs and not self._is_whole(needed)) or found
         if step.device and found:
             position = self._of_step[step.key][0].position
-            if step.kind in PHASES:
-                heapq.heappush(self._devices[step.device].heap, (PHASES[step.kind], 0, position, step.key))
+            self._devices[step.device].add(step, position)
             self._devices[step.device].pushed.discard(step.key)
         elif not found:  # it is there by now, or was never kept
             self._failed_or_again(step)
@@ -457,9 +370,9 @@ class Coordinator:
                     self._fail(task, error)
             else:
                 self._failed[step.key] = error
-        elif step.device and step.kind in PHASES:
+        elif step.device:
             position = self._of_step[step.key][0].position
-            heapq.heappush(self._devices[step.device].heap, (PHASES[step.kind], 0, position, step.key))
+            self._devices[step.device].add(step, position)
 
     def _failed_on_device(self, outcome: Outcome) -> None:
         """A step failed on a device: its runs fail, and after some errors all that are left on the device."""
@@ -479,7 +392,7 @@ class Coordinator:
             for task in self._open():
                 if task.device == step.device:
                     self._fail(task, (said, outcome.error_class))
-            queue.heap.clear()
+            queue.clear()
 
     def _give_up(self, why: str) -> None:
         """Fail what is left where nothing can be begun for it; that would be a fault of ours."""

@@ -18,12 +18,13 @@ from dwsep_runtime.model_file import sha256_of
 from edge_dwsep.store import Store
 from edge_dwsep.sweep.assemble import assembled, described, failed_record, model_entry
 from edge_dwsep.sweep.blobs import BlobFolder
-from edge_dwsep.sweep.coordinate import Coordinator, Hooks, RunTask
+from edge_dwsep.sweep.coordinate import Coordinator
 from edge_dwsep.sweep.errors import LostContent
 from edge_dwsep.sweep.expand import Expansion, PlannedRun
 from edge_dwsep.sweep.measure_steps import Evaluated, Made, Measuring, RunNames, RunSteps, steps_of_run
 from edge_dwsep.sweep.plan import SweepPlan
 from edge_dwsep.sweep.steps import Executor, Outcome, Step, StepOutput
+from edge_dwsep.sweep.tasks import Hooks, RunTask
 
 if TYPE_CHECKING:
     from edge_dwsep.sweep.compile import CompileGraph

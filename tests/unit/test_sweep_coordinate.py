@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from edge_dwsep.sweep.blobs import BlobFolder
-from edge_dwsep.sweep.coordinate import Coordinator, Hooks, RunTask
+from edge_dwsep.sweep.coordinate import Coordinator
 from edge_dwsep.sweep.measure_steps import Made, RunSteps
 from edge_dwsep.sweep.steps import Outcome, Step, StepKind, StepOutput
+from edge_dwsep.sweep.tasks import Hooks, RunTask
 
 
 class MemoryStore:
