@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["condensed_notes"]
+__all__ = ["condensed_notes", "each_once"]
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -36,6 +36,16 @@ def condensed_notes(runs: Sequence[Mapping[str, Any]], title: Callable[[Mapping[
         else:
             lines.append(f"{len(said)} of {len(runs)} runs, at the most: {worst}")
     return lines
+
+
+def each_once(failures: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Failed runs but for those that failed for the very reason of one before, as all do on a device that is off."""
+    told = set()
+    for failure in failures:
+        reason = failure["device"], failure["error"].rpartition("before it told: ")[2]
+        if reason not in told:
+            told.add(reason)
+            yield failure
 
 
 def _notes(run: Mapping[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["measure_and_show"]
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from edge_dwsep.cli.exit_codes import exit_code_of_runs
 from edge_dwsep.cli.options import given_command
 from edge_dwsep.evaluate import Evaluation, engines_of, evaluate
 from edge_dwsep.measure import require_known_options
+from edge_dwsep.notes import each_once
 from edge_dwsep.progress import Progress
 from edge_dwsep.results import new_results, write_results
 
@@ -85,7 +86,7 @@ def measure_and_show(
 
         (show or print_results)(console(), results)
     failures = [run for run in results["runs"] if run["status"] != "ok"]
-    for failure in _each_once(failures):
+    for failure in each_once(failures):
         where = f" on {failure['device']}" if device is None else ""
         said = f"{failure['variant']} on {failure['engine']}{where} failed: {failure['error']}"
         click.echo(f"edge-dwsep: {said}", err=True)
@@ -104,13 +105,3 @@ def _plan(artifacts: Sequence[Artifact], engines: Sequence[str], what: Evaluatio
     if what.session is not None and len(plan) < 2:
         raise click.UsageError("--interleave compares at least two runs; give another file, or another --engine")
     return plan
-
-
-def _each_once(failures: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Failed runs but for those that failed for the very reason of one before, as all do on a device that is off."""
-    told = set()
-    for failure in failures:
-        reason = failure["device"], failure["error"].rpartition("before it told: ")[2]
-        if reason not in told:
-            told.add(reason)
-            yield failure

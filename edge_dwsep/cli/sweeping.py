@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_dwsep.cli.exit_codes import exit_code_of_runs
+from edge_dwsep.notes import each_once
 from edge_dwsep.progress import Progress
 from edge_dwsep.store import Store, open_store
 from edge_dwsep.sweep.answers import answers_seal, choice_of, write_answers
@@ -213,9 +214,5 @@ def _show(results: Mapping[str, Any], choice: Choice, folder: Path, telling: _Te
             for note in device.notes:
                 click.echo(f"{device.device}: {note}")
         click.echo(f"report: {in_a_line(folder / 'report.html')}   artifacts: {in_a_line(folder / 'artifacts')}")
-    told = set()
-    for record in telling.failures:
-        reason = record["device"], record["error"]
-        if reason not in told:
-            told.add(reason)
-            click.echo(f"edge-dwsep: {_called(record)} failed: {escaped(record['error'])}", err=True)
+    for record in each_once(telling.failures):
+        click.echo(f"edge-dwsep: {_called(record)} failed: {escaped(record['error'])}", err=True)

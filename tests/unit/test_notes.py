@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge_dwsep.notes import condensed_notes
+from edge_dwsep.notes import condensed_notes, each_once
 
 
 def run(name: str, *warnings: str, error: str | None = None) -> dict[str, Any]:
@@ -35,3 +35,17 @@ def test_notes_that_differ_by_numbers_alone_are_told_once_by_the_largest(
     runs: list[dict[str, Any]], lines: list[str]
 ) -> None:
     assert condensed_notes(runs, lambda one: str(one["name"])) == lines
+
+
+def test_what_fails_for_one_reason_on_a_device_is_told_once() -> None:
+    failures = [
+        {"device": "pi4", "error": "off"},
+        {"device": "pi4", "error": "not tried, for the run before it told: off"},
+        {"device": "pi5", "error": "off"},
+        {"device": "pi4", "error": "full"},
+    ]
+    assert [(one["device"], one["error"]) for one in each_once(failures)] == [
+        ("pi4", "off"),
+        ("pi5", "off"),
+        ("pi4", "full"),
+    ]
