@@ -101,3 +101,20 @@ function fitting(text, width, size) {
   }
   return `${text.slice(0, low).trimEnd()}\u2026`;
 }
+
+/** A drawing of its own below the picture, with what it shows in words. */
+function chart(width, height, described, parts) {
+  return draw(
+    "svg",
+    {
+      class: "chart",
+      viewBox: `0 0 ${width} ${height}`,
+      width,
+      height,
+      "font-size": ROW_FONT,
+      role: "img",
+      "aria-label": described,
+    },
+    parts,
+  );
+}

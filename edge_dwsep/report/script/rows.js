@@ -57,19 +57,7 @@ function rowChart({ width, rows, scaleOf, title, described, zero = null }) {
     );
   });
   const height = bottom + 48;
-  return draw(
-    "svg",
-    {
-      class: "chart",
-      viewBox: `0 0 ${width} ${height}`,
-      width,
-      height,
-      "font-size": ROW_FONT,
-      role: "img",
-      "aria-label": described,
-    },
-    parts,
-  );
+  return chart(width, height, described, parts);
 }
 
 const showMore = (next, all) =>

@@ -88,19 +88,8 @@ function stateChart(device, width, selected) {
     ),
   );
   const height = bottom + 40;
-  return draw(
-    "svg",
-    {
-      class: "chart",
-      viewBox: `0 0 ${width} ${height}`,
-      width,
-      height,
-      "font-size": ROW_FONT,
-      role: "img",
-      "aria-label": `State of ${device.name || "the device"} over time: ${shown.map(panel => panel.title).join(", ")}`,
-    },
-    parts,
-  );
+  const described = `State of ${device.name || "the device"} over time: ${shown.map(panel => panel.title).join(", ")}`;
+  return chart(width, height, described, parts);
 }
 
 class States {
