@@ -23,7 +23,7 @@ from edge_dwsep.store import Store, open_store
 from edge_dwsep.store.schema import steps
 from tests.device_faults import soon
 from tests.postgres_fixtures import PostgresServer, postgres
-from tests.small_sweep import MADE, PLAN, complete, place, ready, whole_folder
+from tests.small_sweep import MADE, PLAN, SMALL, complete, place, ready, whole_folder
 from tests.sweep_place import Place, one_line, sweeping, temporary, told
 
 __all__ = ["place", "postgres", "ready"]
