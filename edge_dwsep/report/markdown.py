@@ -95,7 +95,7 @@ def _columns(runs: Sequence[ReportedRun], front: Collection[int]) -> list[Column
         (
             "M instructions",
             True,
-            lambda run: _bounded(run.instructions[0], None, lambda figure: f"{figure / 1e6:,.4f}"),
+            lambda run: _bounded(run.instructions, None, lambda figure: f"{figure / 1e6:,.4f}"),
         ),
         ("top-1 % [95 %]", True, lambda run: _bounded(run.top1.value, run.top1.interval, percent) if run.top1 else ""),
         ("same as float %", True, lambda run: percent(run.agreement.value) if run.agreement else ""),

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from edge_dwsep.choice.objectives import MEMORY_SCATTER
+from edge_dwsep.choice.objectives import INSTRUCTIONS_SCATTER, MEMORY_SCATTER
 from edge_dwsep.comparison import LEAST_DIFFERENCE
 from edge_dwsep.operator_table import short_names
 from edge_dwsep.report.looks import Looks
@@ -87,7 +87,7 @@ def payload(
         "devices": [_device(name, results, runs) for name in words["device"]],
         "looks": {"schemes": looks.schemes, "engines": looks.engines},
         "least_difference": LEAST_DIFFERENCE,
-        "memory_scatter": MEMORY_SCATTER,
+        "scatter": {"memory": MEMORY_SCATTER, "instructions": INSTRUCTIONS_SCATTER},
         **_details(runs, front or ()),
     }
 
@@ -113,6 +113,7 @@ def _add_figures(columns: Columns, run: ReportedRun) -> None:
         "reused": run.reused or None,
         "size": None if run.file_bytes is None else int(run.file_bytes),
         "memory": None if run.memory is None else int(run.memory),
+        "instructions": None if run.instructions is None else round(run.instructions),
         "samples": None if run.samples is None else int(run.samples),
         "images": None if run.images is None else int(run.images),
         "sha256": run.sha256[:16],
@@ -123,7 +124,6 @@ def _add_figures(columns: Columns, run: ReportedRun) -> None:
     for name, (value, bounds) in zip(("p50", "p90", "p99"), run.percentiles, strict=True):
         _add_bounded(columns, name, value, bounds)
     _add_bounded(columns, "throughput", *run.throughput)
-    _add_bounded(columns, "instructions", *run.instructions)
     for name, share in (("top1", run.top1), ("agreement", run.agreement), ("drop", _drop(run))):
         _add_bounded(columns, name, *((share.value, share.interval) if share else (None, None)))
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_dwsep.choice.objectives import INSTRUCTIONS_SCATTER
 from edge_dwsep.report.distribution import quantiles_of
 from edge_dwsep.report.states import StateAt, seconds_since_1970, state_at
 
@@ -70,7 +69,7 @@ class ReportedRun:
         quantiles: 0, 2.5, ... 100 % of the latency, in thousandths of p50.
         throughput: images a second, with its 95 % interval.
         memory: most memory that the process had, in bytes.
-        instructions: of one inference, with the bounds that it scatters within from run to run.
+        instructions: of one inference.
         images: labelled images that the accuracy counts.
         top1: share of them classified rightly.
         agreement: share of the images on which the first class is the reference's.
@@ -107,7 +106,7 @@ class ReportedRun:
     quantiles: tuple[int, ...]
     throughput: tuple[float | None, Interval | None]
     memory: float | None
-    instructions: tuple[float | None, Interval | None]
+    instructions: float | None
     images: float | None
     top1: Share | None
     agreement: Share | None
@@ -187,7 +186,7 @@ def _read(position: int, raw: Mapping[str, Any]) -> ReportedRun:
         quantiles=quantiles_of(raw, p50) if p50 else (),
         throughput=(_positive(throughput.get("samples_per_second")), interval(throughput.get("interval"))),
         memory=_positive(section(raw, "memory").get("peak_bytes")),
-        instructions=_counted(_positive(cost.get("per_inference"))),
+        instructions=_positive(cost.get("per_inference")),
         images=number(accuracy.get("count")),
         top1=_share(accuracy, "top1_interval"),
         agreement=_share(agreement, "interval"),
@@ -213,11 +212,6 @@ def _launches(item: object) -> Iterator[Launch]:
 def _share(parent: Mapping[str, Any], bounds: str) -> Share | None:
     value = number(parent.get("top1"))
     return None if value is None else Share(value, interval(parent.get(bounds)))
-
-
-def _counted(count: float | None) -> tuple[float | None, Interval | None]:
-    """Instructions with the bounds that they scatter within."""
-    return count, None if count is None else (count / (1 + INSTRUCTIONS_SCATTER), count * (1 + INSTRUCTIONS_SCATTER))
 
 
 def _apart(mcnemar: Mapping[str, Any]) -> tuple[int, int] | None:

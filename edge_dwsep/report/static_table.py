@@ -31,7 +31,7 @@ def static_table(runs: Sequence[ReportedRun], *, several_devices: bool) -> str:
         ("p50, ms [95 %]", lambda run: _bounded(*run.percentiles[0], milliseconds)),
         ("p90, ms", lambda run: _bounded(run.percentiles[1][0], None, milliseconds)),
         ("Images/s [95 %]", lambda run: _bounded(*run.throughput, lambda value: f"{value:,.0f}")),
-        ("Instructions", lambda run: _bounded(run.instructions[0], None, lambda value: f"{value:,.0f}")),
+        ("Instructions", lambda run: _bounded(run.instructions, None, lambda value: f"{value:,.0f}")),
         ("Top-1, % [95 %]", lambda run: _bounded(run.top1.value, run.top1.interval, percent) if run.top1 else ""),
         (
             "Same as float, % [95 %]",

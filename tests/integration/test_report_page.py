@@ -221,6 +221,23 @@ def test_the_front_is_of_runs_that_no_other_is_shown_to_beat(browser: Browser, t
     assert said.startswith("file size against p50 latency of 4 runs, 2 on the front")
 
 
+def test_memory_and_counts_are_ranked_beyond_what_they_scatter_by_alone(browser: Browser, tmp_path: Path) -> None:
+    """B takes 1 % more memory than A and C 10 %; B takes 0.005 % more instructions, C 0.1 %; all are as fast."""
+    given = made_results(4, devices=1, threads=(1,))
+    figures = {"A": (1.0, 1.0), "B": (1.01, 1.00005), "C": (1.1, 1.001), "D": (1.2, 1.2)}
+    for run, (name, (memory, count)) in zip(given["runs"], figures.items(), strict=True):
+        run.update(variant=name, status="ok", error=None, memory={"peak_bytes": round(50e6 * memory)})
+        run["latency"] = {"p50_ms": 2.0, "p50_interval_ms": [1.9, 2.1]}
+        run["cost"] = {"per_inference": 1e6 * count, "least": 0.9e6, "most": 1.3e6}
+    path = tmp_path / "report.html"
+    path.write_text(render(given), encoding="utf-8")
+    with browser.page(path) as page:
+        for axis in ("memory", "instructions"):
+            choose_axis(page, "Up", axis)
+            marks = "[...document.querySelectorAll('.picture .mark.front')].map(e => e.dataset.run).sort()"
+            assert page.evaluate(marks) == ["1", "2"], axis
+
+
 def test_keys_walk_through_the_marks_and_tell_of_them(browser: Browser, sweep: Path) -> None:
     with browser.page(sweep) as page:
         page.evaluate("document.querySelector('.picture').focus()")

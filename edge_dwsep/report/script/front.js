@@ -21,7 +21,7 @@ function kernel(runs, metrics) {
   const scales = metrics.map(metric =>
     runs.map(run => {
       const value = run[metric.name];
-      const reach = 1 + (metric.name === "memory" ? DATA.memory_scatter : 0);
+      const reach = 1 + (DATA.scatter[metric.name] ?? 0);
       const [low, high] = metric.exact
         ? [value / reach, value * reach]
         : (bounds(run, metric.name) ?? [-Infinity, Infinity]);
