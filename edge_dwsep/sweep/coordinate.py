@@ -142,7 +142,7 @@ class Coordinator:
 
     def _leave_known(self, tasks: Iterable[RunTask]) -> None:
         """End runs that are in the store."""
-        for task in self._hooks.known([task for task in tasks if task.steps is not None], self.outputs):
+        for task in self._hooks.known([task for task in tasks if task.steps is not None]):
             task.finished = True
 
     def _take_up(self, task: RunTask) -> None:

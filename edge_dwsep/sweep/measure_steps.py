@@ -41,8 +41,6 @@ class Measuring:
 
     Attributes:
         latency: how; threads are each run's own.
-        timed: whether latency is measured at all.
-        accuracy: whether accuracy is.
         accuracy_timeout: seconds that a run of it may take.
         label_offset: number of outputs before the one of label 0.
         profile_ops: whether operators are timed.
@@ -52,8 +50,6 @@ class Measuring:
     """
 
     latency: LatencySettings
-    timed: bool = True
-    accuracy: bool = True
     accuracy_timeout: float = 3600.0
     label_offset: int = 0
     profile_ops: bool = False
@@ -221,7 +217,7 @@ def steps_of_run(
         counted = {"settings": {key: timed[key] for key in ("threads", "batch", "options", "memory_limit_bytes")}}
         count = step(StepKind.COUNT, f"count {what.cost} of {title}", counted)
         others.append(replace(count, asides={**asides, "cost": what.cost}))
-    elif what.timed:
+    else:
         rounds = settings.processes
         for at in range(rounds):
             said = f"time {title}{_threads(threads)}" + (f", round {at + 1} of {rounds}" if rounds > 1 else "")
@@ -229,7 +225,7 @@ def steps_of_run(
     if what.profile_ops and not what.cost:
         said = f"take {title}{_threads(threads)} apart"
         others.append(step(StepKind.OPERATORS, said, {"settings": timed}))
-    if what.accuracy and evaluated is not None:
+    if evaluated is not None:
         counted_on = {
             "data_sha256": evaluated.data_sha256,
             "reference_sha256": evaluated.reference_sha256,

@@ -193,7 +193,6 @@ class Session:
         plan, network = self._plan, run.variant.network
         what = Measuring(
             plan.measure.latency(run.threads),
-            accuracy=plan.measures_accuracy and network.trained,  # random weights have none
             label_offset=plan.label_offset,
             profile_ops=plan.measure.profile_ops,
             cost=plan.measure.cost if run.counts else "",
@@ -208,7 +207,9 @@ class Session:
         """The steps that say what accuracy of a run is counted on; none where it is not measured."""
         network = run.variant.network
         data = self._graph.data_of(network)
-        return () if data is None or not self._plan.measures_accuracy else (data, self._graph.reference_of(network))
+        if data is None or not self._plan.measures_accuracy or not network.trained:  # random weights have no accuracy
+            return ()
+        return data, self._graph.reference_of(network)
 
     def _evaluated(self, run: PlannedRun) -> Evaluated | None:
         """What accuracy of a run is counted on; None where it is not measured, or there are no labels."""
@@ -221,9 +222,8 @@ class Session:
         data, reference = steps
         return Evaluated(data.key, str(opened.facts["sha256"]), reference.key, ran.files[PREDICTIONS])
 
-    def _known(self, tasks: Sequence[RunTask], outputs: Mapping[str, StepOutput]) -> Sequence[RunTask]:
+    def _known(self, tasks: Sequence[RunTask]) -> Sequence[RunTask]:
         """Runs that are in the store, and whose files lie in the folder."""
-        del outputs
         keys = {task.steps.key: task for task in tasks if task.steps is not None}
         found = self._store.reuse_runs(self._sweep_id, {key: task.position for key, task in keys.items()})
         return [keys[key] for key in found if self._artifact(keys[key]) is not None]

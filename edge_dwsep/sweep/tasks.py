@@ -71,13 +71,13 @@ class Hooks:
     """What a coordinator asks and tells.
 
     Attributes:
-        known: asked of runs whose artifacts are known, with the outputs so far: which of them are in the store.
+        known: asked of runs whose artifacts are known: which of them are in the store.
         finished: told of each run whose steps are all done or of which one failed, with the outputs of its steps.
         begun: told of each step that begins.
         ended: told how each step ended.
     """
 
-    known: Callable[[Sequence[RunTask], Mapping[str, StepOutput]], Sequence[RunTask]]
+    known: Callable[[Sequence[RunTask]], Sequence[RunTask]]
     finished: Callable[[RunTask, Mapping[str, StepOutput]], None]
     begun: Callable[[Step], None] = lambda step: None
     ended: Callable[[Outcome], None] = lambda outcome: None

@@ -135,7 +135,7 @@ class World:
             if task.error is None and task.steps is not None:
                 assert all(step.key in outputs for step in task.steps.measuring)
 
-        hooks = Hooks(lambda tasks, _: [one for one in tasks if names[one.position] in self.known], finish)
+        hooks = Hooks(lambda tasks: [one for one in tasks if names[one.position] in self.known], finish)
         graph = [self.network, *self.convert.values(), *self.verify.values()]
         reach: dict[str, dict[str, object]] = {device: {} for device in self.devices if device != "local"}
         coordinator = Coordinator(
